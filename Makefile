@@ -1,0 +1,106 @@
+# The whole project from a bare machine: `make demo` shows it, `make test` proves it.
+#
+#   make install   virtual environment with the package, PyQt5 and PyQt6, and the development tools
+#   make demo      a real slide, a painted vessel, "Inpaint vessel", the exported pair
+#   make test      lint, then the tests on PyQt5, then the window's tests again on PyQt6
+#   make soak      the long fuzzing and kill runs
+#   make lint      ruff, mypy and import-linter
+#   make bench     every script in benchmarks/
+#   make docs      check the links of all pages and build them as HTML in docs/_build/
+#   make clean     remove what the targets above wrote, except the environment
+#
+# Settings (make VENV=... PYTHON=...):
+#   PYTHON       the Python (3.11 or newer) that makes the environment
+#   VENV         where the environment lives
+#   TORCH        what is installed first, so that nothing later draws another build of torch
+#   TORCH_INDEX  package index to take TORCH from (for example PyTorch's index of CPU builds)
+#   OUT          where `make demo` writes when there is no display
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV ?= .venv
+TORCH ?= torch==2.13.0
+TORCH_INDEX ?=
+OUT ?= demo-output
+
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+PIP := $(PY) -m pip --disable-pip-version-check
+STAMPS := $(VENV)/.stamps
+
+# Both Qt bindings share one environment; these two variables choose between them.
+QT5 := QT_API=pyqt5 PYTEST_QT_API=pyqt5
+QT6 := QT_API=pyqt6 PYTEST_QT_API=pyqt6
+
+# Windows of the tests open on a virtual screen when there is no real one (Linux only).
+SCREEN := $(if $(filter Linux,$(shell uname -s)),$(if $(DISPLAY),,xvfb-run -a -s "-screen 0 1600x1000x24"))
+
+.PHONY: help install install-demo system demo test test-qt5 test-qt6 soak lint bench docs clean
+
+help:
+	@sed -n '3,10s/^#   //p' Makefile
+
+system:
+	@bash .ci/system-libraries
+
+$(STAMPS)/venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "$(PYTHON) is older than Python 3.11: name a newer one with make PYTHON=python3.12."; exit 1; }
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/torch: $(STAMPS)/venv
+	$(PIP) install $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
+	touch $@
+
+$(STAMPS)/demo: $(STAMPS)/torch pyproject.toml
+	$(PIP) install -e '.[pyqt5]'
+	touch $@
+
+$(STAMPS)/dev: $(STAMPS)/demo
+	$(PIP) install -e '.[pyqt5,pyqt6,train,dev]'
+	touch $@
+
+install: system $(STAMPS)/dev
+
+install-demo: system $(STAMPS)/demo
+
+demo: install-demo
+	$(QT5) $(PY) -m napari_histoaug.gui.demo $(OUT)
+
+test: lint test-qt5 test-qt6
+
+test-qt5: install
+	$(QT5) $(SCREEN) $(PY) -m pytest -m "not soak"
+
+test-qt6: install test-qt5
+	$(QT6) $(SCREEN) $(PY) -m pytest -m "not soak and not bundled" tests/gui tests/app
+
+soak: install
+	status=0
+	$(QT5) $(SCREEN) $(PY) -m pytest -m soak --timeout 7200 || status=$$?
+	if [ $$status -eq 5 ]; then echo "There is no soak run yet."; else exit $$status; fi
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: install
+	shopt -s nullglob
+	scripts=(benchmarks/*.py)
+	[ $${#scripts[@]} -gt 0 ] || echo "There is no benchmark yet."
+	for script in "$${scripts[@]}"; do echo "== $$script"; $(QT5) $(SCREEN) $(PY) "$$script"; done
+
+docs: install
+	$(PY) docs/build.py
+
+clean:
+	rm -rf build dist demo-output docs/_build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf *.egg-info
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
