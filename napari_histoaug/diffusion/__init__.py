@@ -1,0 +1,55 @@
+"""The mathematics of diffusion: schedules, samplers and inpainting, as small pure functions.
+
+Nothing here knows what an image shows or which network denoises it.
+"""
+
+from .inpainting import sample, sample_inpainting
+from .noise import NoiseSource, SeededNoise
+from .plan import METHODS, evaluations
+from .predictions import (
+    add_noise,
+    noise_from_velocity,
+    noise_from_x0,
+    velocity,
+    x0_from_noise,
+    x0_from_velocity,
+)
+from .repaint import repaint_schedule
+from .schedule import (
+    SPACINGS,
+    SamplingError,
+    Schedule,
+    linear_schedule,
+    respaced_betas,
+    schedule_from_betas,
+    spaced_timesteps,
+)
+from .steps import SOLVERS, History, ancestral_step, ddim_step, dpmpp_2m_step
+
+__all__ = [
+    "METHODS",
+    "SOLVERS",
+    "SPACINGS",
+    "History",
+    "NoiseSource",
+    "SamplingError",
+    "Schedule",
+    "SeededNoise",
+    "add_noise",
+    "ancestral_step",
+    "ddim_step",
+    "dpmpp_2m_step",
+    "evaluations",
+    "linear_schedule",
+    "noise_from_velocity",
+    "noise_from_x0",
+    "repaint_schedule",
+    "respaced_betas",
+    "sample",
+    "sample_inpainting",
+    "schedule_from_betas",
+    "spaced_timesteps",
+    "velocity",
+    "x0_from_noise",
+    "x0_from_velocity",
+]
