@@ -1,0 +1,478 @@
+"""The state behind the panels: which slide, which canvas, which proposal, which job.
+
+No widgets here. The panels call the actions (*paint_here*, *run*, *accept*, ...), read the
+properties and the ``why_not_...`` sentences, and listen to two signals. Every action is made to be
+called on the main thread and explains a :class:`HistoaugError` in a napari notification.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from napari.utils.notifications import show_error, show_info, show_warning
+from psygnal import Signal
+
+from napari_histoaug.errors import HistoaugError
+from napari_histoaug.gui import work
+from napari_histoaug.gui.canvas import CANVAS_LIMIT, PaintCanvas
+from napari_histoaug.gui.geometry import Box
+from napari_histoaug.gui.holes import plan_holes
+from napari_histoaug.gui.jobs import Job, JobCallbacks
+from napari_histoaug.gui.painting import Painting
+from napari_histoaug.gui.proposal import Proposal
+from napari_histoaug.gui.session import SlideSession, session_of
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
+    from napari_histoaug.annotations import ClassTable
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+GENERATING = "generating"
+NO_SLIDE = "Open a whole-slide image first: File > Open, or drop one on the window."
+
+
+def _explained(action: _F) -> _F:
+    """Turn a HistoaugError into a notification with its sentence, without a traceback."""
+
+    @functools.wraps(action)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return action(*args, **kwargs)
+        except HistoaugError as error:
+            show_warning(str(error))
+            return None
+
+    return wrapped  # type: ignore[return-value]
+
+
+def _load_generator(source: str | None, device: str) -> Any:
+    from napari_histoaug.generation import load_generator
+
+    return load_generator(source, device=device)
+
+
+def _inpaint(*args: Any, **kwargs: Any) -> Any:
+    from napari_histoaug.generation import inpaint
+
+    return inpaint(*args, **kwargs)
+
+
+class Controller:
+    """Everything the user can do, and what stands in the way.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        The napari viewer.
+    inpaint, load_generator : callable, optional
+        As in :mod:`napari_histoaug.generation`, from where they are taken (on first use) when
+        not given.
+    classes : ClassTable, optional
+        The classes that can be painted; the packaged breast table (one class) when not given.
+
+    Attributes
+    ----------
+    changed : psygnal.Signal
+        Something a panel shows is different now.
+    progressed : psygnal.Signal
+        A :class:`~napari_histoaug.gui.jobs.Progress` or a phase (str) of the running job.
+    settings : Settings
+        How to generate.
+    folder : str
+        Where *Export pair* writes.
+    """
+
+    changed = Signal()
+    progressed = Signal(object)
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        *,
+        inpaint: work.Inpaint | None = None,
+        load_generator: work.LoadGenerator | None = None,
+        classes: ClassTable | None = None,
+    ) -> None:
+        from napari_histoaug.annotations import ClassTable
+
+        self.viewer = viewer
+        self.classes = classes or ClassTable.preset("breast")
+        self.settings = work.Settings(label=self.classes.names[0])
+        self.folder = ""
+        self.canvas_limit = CANVAS_LIMIT
+        self.job: Job | None = None
+        self.proposal: Proposal | None = None
+        self._inpaint = inpaint or _inpaint
+        self._shelf = work.GeneratorShelf(load_generator or _load_generator)
+        self._slide_layer: Image | None = None
+        self.painting = Painting(viewer)
+        self._number = 0
+        self._closed = False
+        viewer.layers.events.inserted.connect(self._on_inserted)
+        viewer.layers.events.removed.connect(self._on_removed)
+        viewer.layers.selection.events.active.connect(self._on_active)
+        self._pick_slide()
+
+    # ---- slide -------------------------------------------------------------------------------
+
+    @property
+    def slide_layers(self) -> list[Image]:
+        """The layers of the viewer that show a slide."""
+        return [layer for layer in self.viewer.layers if session_of(layer) is not None]
+
+    @property
+    def slide_layer(self) -> Image | None:
+        """The layer worked on."""
+        return self._slide_layer
+
+    @slide_layer.setter
+    def slide_layer(self, layer: Image | None) -> None:
+        if layer is self._slide_layer:
+            return
+        self._slide_layer = layer
+        self.painting.use_slide(layer)
+        self.changed.emit()
+
+    @property
+    def session(self) -> SlideSession | None:
+        """The open slide of :attr:`slide_layer`."""
+        return session_of(self._slide_layer)
+
+    def _needed_slide(self) -> tuple[Image, SlideSession]:
+        layer, session = self._slide_layer, self.session
+        if layer is None or session is None:
+            raise HistoaugError(NO_SLIDE)
+        return layer, session
+
+    # ---- what stands in the way ----------------------------------------------------------------
+
+    @property
+    def busy(self) -> bool:
+        """A job is running."""
+        return self.job is not None
+
+    @property
+    def generating(self) -> bool:
+        """The running job fills holes (and can be cancelled)."""
+        return self.job is not None and self.job.name == GENERATING
+
+    def why_not_paint(self) -> str | None:
+        """Why *Paint here* cannot be clicked, or None."""
+        return NO_SLIDE if self.session is None else None
+
+    def why_not_run(self) -> str | None:
+        """Why *Inpaint vessel* cannot be clicked, or None."""
+        return self.why_not_paint() or self._why_busy()
+
+    def why_not_review(self) -> str | None:
+        """Why *Accept* and *Reject* cannot be clicked, or None."""
+        if self.busy:
+            return self._why_busy()
+        if self.proposal is None:
+            return "There is no proposal yet: paint a vessel and click Inpaint vessel."
+        return None
+
+    def why_not_undo(self) -> str | None:
+        """Why *Undo* cannot be clicked, or None."""
+        reason = self.why_not_run()
+        if reason is None and self.session is not None and not self.session.edits.can_undo:
+            return "This slide has no accepted edit to take back."
+        return reason
+
+    def why_not_redo(self) -> str | None:
+        """Why *Redo* cannot be clicked, or None."""
+        reason = self.why_not_run()
+        if reason is None and self.session is not None and not self.session.edits.can_redo:
+            return "There is no edit that was taken back."
+        return reason
+
+    def why_not_export(self) -> str | None:
+        """Why *Export pair* cannot be clicked, or None."""
+        reason = self.why_not_run()
+        if reason is None and self.session is not None and not self.session.edits.edits:
+            return "There is no accepted edit to export: accept a proposal first."
+        if reason is None and not self.folder.strip():
+            return "Choose a folder to export to."
+        return reason
+
+    def _why_busy(self) -> str | None:
+        return f"Busy: {self.job.name}." if self.job is not None else None
+
+    # ---- paint -------------------------------------------------------------------------------
+
+    @property
+    def canvas(self) -> PaintCanvas | None:
+        """The canvas that *Inpaint vessel* looks at: the one made or selected last."""
+        return self.painting.canvas
+
+    @property
+    def label_value(self) -> int:
+        """Class value of the class to paint."""
+        return self.classes.value_of(self.settings.label)
+
+    def set_label(self, name: str) -> None:
+        """Choose the class to paint and to generate."""
+        self.settings.label = name
+        if self.canvas is not None:
+            self.canvas.layer.selected_label = self.label_value
+        self.changed.emit()
+
+    @_explained
+    def paint_here(self) -> None:
+        """Put a canvas over the view; an older one without strokes goes, one with strokes stays."""
+        slide_layer, session = self._needed_slide()
+        self.painting.add_canvas(
+            slide_layer, session, self.classes, self.label_value, self.canvas_limit
+        )
+        self.changed.emit()
+
+    @_explained
+    def draw_outlines(self) -> None:
+        """Go to the outline layer of the slide, made when there is none, to draw polygons."""
+        slide_layer, session = self._needed_slide()
+        color = self.classes.color_of(self.settings.label)
+        self.painting.draw_outlines(slide_layer, session, color)
+        self.changed.emit()
+
+    # ---- generate ------------------------------------------------------------------------------
+
+    @_explained
+    def run(self) -> None:
+        """Fill what is painted; the result becomes the proposal. A waiting proposal is dropped."""
+        slide_layer, session = self._needed_slide()
+        self._refuse(self._why_busy())
+        drawn = self.painting.snapshot(slide_layer, self.label_value)
+        plans = plan_holes(drawn.drawings, session.shape)
+        self._drop_proposal()
+        self._number += 1
+        proposal = Proposal(self.viewer, session, drawn, self._number)
+        settings = work.Settings(**vars(self.settings))
+        task = work.GenerateTask(session, plans, settings, self._shelf, self._inpaint)
+        self._start(
+            GENERATING,
+            task,
+            JobCallbacks(
+                done=lambda parts: self._proposed(proposal, parts),
+                failed=lambda error: self._failed(proposal, error),
+                cancelled=proposal.remove,
+                value=lambda preview: self._preview(proposal, preview),
+            ),
+        )
+
+    def cancel(self) -> None:
+        """Stop the running job at its next network evaluation."""
+        if self.job is not None:
+            self.job.cancel()
+            self.progressed.emit("Cancelling…")
+
+    def _preview(self, proposal: Proposal, preview: work.Preview) -> None:
+        if proposal.slide_layer in self.viewer.layers:
+            proposal.show(preview.box, preview.image, preview.shown)
+
+    def _proposed(self, proposal: Proposal, parts: list[work.Part]) -> None:
+        if proposal.slide_layer not in self.viewer.layers:
+            proposal.remove()
+            show_warning("The result was dropped because its slide was closed in the meantime.")
+            return
+        proposal.show_parts(parts)
+        self.proposal = proposal
+        self._learn_classes()
+
+    def _failed(self, proposal: Proposal, error: HistoaugError) -> None:
+        proposal.remove()
+        show_error(str(error))
+
+    def _learn_classes(self) -> None:
+        """Offer the classes of the loaded network beside those of the table."""
+        from napari_histoaug.annotations import ClassTable
+
+        new = [name for name in self._shelf.classes if name not in self.classes]
+        if new:
+            extended = ClassTable.from_names([*self.classes.names, *new]).classes[-len(new) :]
+            self.classes = ClassTable(classes=(*self.classes.classes, *extended))
+
+    # ---- review ------------------------------------------------------------------------------
+
+    @_explained
+    def accept(self) -> None:
+        """Keep the proposal: write it to the edit store and show it as part of the slide.
+
+        The strokes it was made from are erased, see :meth:`Painting.consume`.
+        """
+        self._refuse(self.why_not_review())
+        proposal = self.proposal
+        assert proposal is not None
+        self._start(
+            "writing the edit",
+            lambda handle: work.accept(handle, proposal.session, proposal.parts),
+            JobCallbacks(
+                done=lambda records: self._accepted(proposal),
+                failed=lambda error: show_error(str(error)),
+            ),
+        )
+
+    def _accepted(self, proposal: Proposal) -> None:
+        boxes = [part.box for part in proposal.parts]
+        self._show_edits(proposal.session, boxes)
+        proposal.remove()
+        if self.proposal is proposal:
+            self.proposal = None
+        self.painting.consume(proposal.drawn, boxes)
+
+    def reject(self) -> None:
+        """Drop the proposal; the strokes stay."""
+        self._drop_proposal()
+        self.changed.emit()
+
+    @_explained
+    def another(self) -> None:
+        """Drop the proposal and make another one with the next seed."""
+        self._refuse(self.why_not_review())
+        self.settings.seed += 1
+        self.run()
+
+    @_explained
+    def undo(self) -> None:
+        """Take the last accepted edit back."""
+        self._refuse(self.why_not_undo())
+        _, session = self._needed_slide()
+        self._step("taking the edit back", session, session.edits.undo)
+
+    @_explained
+    def redo(self) -> None:
+        """Put the edit that was taken back last in place again."""
+        self._refuse(self.why_not_redo())
+        _, session = self._needed_slide()
+        self._step("putting the edit back", session, session.edits.redo)
+
+    def _step(self, name: str, session: SlideSession, move: Callable[[], Any]) -> None:
+        self._start(
+            name,
+            lambda handle: move(),
+            JobCallbacks(
+                done=lambda record: self._show_edits(session, [record.box] if record else []),
+                failed=lambda error: show_error(str(error)),
+            ),
+        )
+
+    def _show_edits(self, session: SlideSession, boxes: list[Box]) -> None:
+        """Let the pyramid and the layers forget what they knew about these boxes."""
+        for box in boxes:
+            session.pyramid.invalidate(box)
+        for layer in self.slide_layers:
+            if session_of(layer) is session:
+                refresh(layer)
+
+    def toggle_proposal(self, visible: bool) -> None:
+        """Show the result or the slide beneath it."""
+        if self.proposal is not None:
+            self.proposal.visible = visible
+
+    def _drop_proposal(self) -> None:
+        proposal, self.proposal = self.proposal, None
+        if proposal is not None:
+            proposal.remove()
+
+    # ---- export ------------------------------------------------------------------------------
+
+    def set_folder(self, folder: str) -> None:
+        """Choose where *Export pair* writes."""
+        self.folder = folder
+        self.changed.emit()
+
+    @_explained
+    def export_pair(self) -> None:
+        """Write the last accepted edit as image, mask and manifest row to :attr:`folder`."""
+        self._refuse(self.why_not_export())
+        _, session = self._needed_slide()
+        folder = Path(self.folder.strip()).expanduser()
+        value = self.classes.value_of(session.edits.edits[-1].label)
+        self._start(
+            "exporting",
+            lambda handle: work.export(handle, session, folder, value),
+            JobCallbacks(
+                done=lambda path: show_info(f"The pair was written to {path.parent}."),
+                failed=lambda error: show_error(str(error)),
+            ),
+        )
+
+    # ---- jobs and life -------------------------------------------------------------------------
+
+    def _start(self, name: str, function: Callable[..., Any], callbacks: JobCallbacks) -> None:
+        callbacks.progress = self.progressed.emit
+        callbacks.phase = self.progressed.emit
+        callbacks.ended = self._ended
+        self.job = Job(name, function, callbacks)
+        self.changed.emit()
+        self.job.start()
+
+    def _ended(self) -> None:
+        self.job = None
+        self.changed.emit()
+
+    @staticmethod
+    def _refuse(reason: str | None) -> None:
+        if reason is not None:
+            raise HistoaugError(reason)
+
+    def close(self) -> None:
+        """Stop the job, wait for its thread, and let go of the viewer. Safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
+        if self.job is not None:
+            self.job.close()
+            self.job = None
+        self.viewer.layers.events.inserted.disconnect(self._on_inserted)
+        self.viewer.layers.events.removed.disconnect(self._on_removed)
+        self.viewer.layers.selection.events.active.disconnect(self._on_active)
+
+    def _on_inserted(self, event: Any = None) -> None:
+        self._pick_slide()
+        self.changed.emit()
+
+    def _on_removed(self, event: Any = None) -> None:
+        self.painting.forget_removed()
+        if self.proposal is not None:
+            if self.proposal.slide_layer not in self.viewer.layers:
+                self._drop_proposal()
+            elif not self.proposal.layers:
+                self.proposal = None
+        self._pick_slide()
+        self.changed.emit()
+
+    def _on_active(self, event: Any = None) -> None:
+        """The selected layer decides: a slide, or the slide and strokes of a canvas."""
+        active = self.viewer.layers.selection.active
+        if session_of(active) is not None:
+            self.slide_layer = active
+        canvas = self.painting.canvas_of(active)
+        if canvas is not None:
+            self.slide_layer = canvas.slide_layer
+            self.painting.canvas = canvas
+            self.changed.emit()
+
+    def _pick_slide(self) -> None:
+        slides = self.slide_layers
+        if self._slide_layer not in slides:
+            self._slide_layer = slides[-1] if slides else None
+            self.painting.use_slide(self._slide_layer)
+
+
+def refresh(layer: Image) -> None:
+    """Show a multiscale layer's data anew, at every level.
+
+    napari keeps the coarsest level in memory and has no public way to drop it alone; setting
+    ``data`` does, at the price of a flash to the coarsest level.
+    """
+    if hasattr(layer, "_reset_thumbnail_level_data"):
+        layer._reset_thumbnail_level_data()
+        layer.refresh()
+    else:
+        layer.data = layer.data

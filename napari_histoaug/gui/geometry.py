@@ -1,0 +1,152 @@
+"""Where things are: level-0 boxes, the view, canvases and the context around a hole.
+
+Pure numbers, no napari. Boxes are ``(y, x, height, width)`` in level-0 pixels. A layer whose pixels
+are ``downsample`` level-0 pixels wide is placed so that pixel *edges* agree with level 0, hence
+the half-pixel term in :func:`placement`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from itertools import combinations
+
+import numpy as np
+
+from napari_histoaug.patches import context_box
+
+Box = tuple[int, int, int, int]
+Pair = tuple[float, float]
+
+LARGEST = 4096
+"""Longest side of a hole that is generated in one piece, in level-0 pixels."""
+
+
+def placement(box: Sequence[float], downsample: Pair, mpp: Pair) -> tuple[Pair, Pair]:
+    """Scale and translate of a layer over ``box``.
+
+    Parameters
+    ----------
+    box : (y, x, height, width)
+        Level-0 pixels; only the corner is used.
+    downsample : (dy, dx)
+        Level-0 pixels per layer pixel.
+    mpp : (y, x)
+        World units per level-0 pixel.
+
+    Returns
+    -------
+    scale, translate : pairs of float
+        In world units. napari puts a pixel's *centre* at its index, so the centre of the first
+        layer pixel lies ``(downsample - 1) / 2`` level-0 pixels beyond the box's corner.
+    """
+    scale = (downsample[0] * mpp[0], downsample[1] * mpp[1])
+    translate = (
+        (box[0] + (downsample[0] - 1) / 2) * mpp[0],
+        (box[1] + (downsample[1] - 1) / 2) * mpp[1],
+    )
+    return scale, translate
+
+
+def view_box(center: Pair, zoom: float, canvas_size: Pair, mpp: Pair) -> Box:
+    """The level-0 box that the canvas shows.
+
+    Parameters
+    ----------
+    center : (y, x)
+        Camera centre in world units.
+    zoom : float
+        Screen pixels per world unit.
+    canvas_size : (height, width)
+        Screen pixels.
+    mpp : (y, x)
+        World units per level-0 pixel.
+    """
+    low, size = [], []
+    for c, screen, unit in zip(center, canvas_size, mpp, strict=True):
+        half = screen / zoom / 2
+        # world w lies in pixel floor(w / unit + 0.5)
+        start = math.floor((c - half) / unit + 0.5)
+        stop = math.ceil((c + half) / unit + 0.5)
+        low.append(start)
+        size.append(max(1, stop - start))
+    return (low[0], low[1], size[0], size[1])
+
+
+def intersect(a: Box, b: Box) -> Box | None:
+    """The common part of two boxes, or None."""
+    y0, x0 = max(a[0], b[0]), max(a[1], b[1])
+    y1 = min(a[0] + a[2], b[0] + b[2])
+    x1 = min(a[1] + a[3], b[1] + b[3])
+    return (y0, x0, y1 - y0, x1 - x0) if y1 > y0 and x1 > x0 else None
+
+
+def union(a: Box, b: Box) -> Box:
+    """The smallest box around both."""
+    y0, x0 = min(a[0], b[0]), min(a[1], b[1])
+    y1 = max(a[0] + a[2], b[0] + b[2])
+    x1 = max(a[1] + a[3], b[1] + b[3])
+    return (y0, x0, y1 - y0, x1 - x0)
+
+
+def slices(inner: Box, outer: Box) -> tuple[slice, slice]:
+    """Where ``inner`` lies in an array that covers ``outer`` (inner must be inside)."""
+    y, x = inner[0] - outer[0], inner[1] - outer[1]
+    return slice(y, y + inner[2]), slice(x, x + inner[3])
+
+
+def choose_level(box: Box, downsamples: Sequence[Pair], limit: int) -> int:
+    """The finest level at which ``box`` has at most ``limit`` pixels a side."""
+    for level, (dy, dx) in enumerate(downsamples):
+        if box[2] / dy <= limit and box[3] / dx <= limit:
+            return level
+    return len(downsamples) - 1
+
+
+def group_holes(holes: Iterable[Box], shape: tuple[int, int]) -> list[Box]:
+    """Bounding boxes of the holes, those whose context boxes overlap joined into one.
+
+    ``shape`` is the slide's, level 0. Joining matters: two boxes that saw each other's holes as
+    tissue would not fit each other. A join that would exceed :data:`LARGEST` is not made.
+    """
+    groups = sorted(holes)
+    while (pair := _near_pair(groups, shape)) is not None:
+        i, j = pair
+        groups[i] = union(groups[i], groups.pop(j))
+    return groups
+
+
+def _near_pair(groups: list[Box], shape: tuple[int, int]) -> tuple[int, int] | None:
+    contexts = [context_box(group, shape) for group in groups]
+    for i, j in combinations(range(len(groups)), 2):
+        small = max(union(groups[i], groups[j])[2:]) <= LARGEST
+        if small and intersect(contexts[i], contexts[j]) is not None:
+            return i, j
+    return None
+
+
+def stretch(mask: np.ndarray, origin: Pair, downsample: Pair, box: Box) -> np.ndarray:
+    """A coarse mask seen at level 0, nearest neighbour.
+
+    Parameters
+    ----------
+    mask : (h, w) bool
+        One entry covers ``downsample`` level-0 pixels; its first one starts at ``origin``.
+    origin : (y, x)
+        Level-0 pixels.
+    downsample : (dy, dx)
+    box : (y, x, height, width)
+        Level-0 box to fill.
+
+    Returns
+    -------
+    (height, width) bool, False outside the mask.
+    """
+    picks, insides = [], []
+    for axis in (0, 1):
+        centres = box[axis] + np.arange(box[axis + 2]) + 0.5 - origin[axis]
+        index = np.floor(centres / downsample[axis]).astype(np.int64)
+        insides.append((index >= 0) & (index < mask.shape[axis]))
+        picks.append(np.clip(index, 0, mask.shape[axis] - 1))
+    out = mask[np.ix_(picks[0], picks[1])]
+    return out & insides[0][:, None] & insides[1][None, :]

@@ -1,0 +1,41 @@
+"""What the panels share: a titled box, rows, and controls that say why they are disabled."""
+
+from __future__ import annotations
+
+from qtpy.QtWidgets import QGroupBox, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+
+MUTED = "color: palette(mid);"
+WARNING = "color: #d9822b;"
+
+
+class Panel(QGroupBox):
+    """A group box with a vertical layout, ``self.rows``."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__(title)
+        self.rows = QVBoxLayout(self)
+        self.rows.setContentsMargins(10, 14, 10, 10)
+        self.rows.setSpacing(6)
+
+
+def explain(widget: QWidget, purpose: str, reason: str | None) -> None:
+    """Enable a control when nothing stands in its way; the tooltip says what does."""
+    widget.setEnabled(reason is None)
+    widget.setToolTip(purpose if reason is None else f"{purpose}\n\nNot now: {reason}")
+
+
+def row(*widgets: QWidget) -> QHBoxLayout:
+    """Widgets side by side, equally wide."""
+    layout = QHBoxLayout()
+    layout.setSpacing(6)
+    for widget in widgets:
+        layout.addWidget(widget, 1)
+    return layout
+
+
+def note(text: str = "") -> QLabel:
+    """A quiet line of text that wraps and never widens the panel."""
+    label = QLabel(text)
+    label.setWordWrap(True)
+    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+    return label

@@ -1,0 +1,48 @@
+"""Panel 4: keep it or not."""
+
+from __future__ import annotations
+
+from qtpy.QtWidgets import QCheckBox, QPushButton
+
+from napari_histoaug.gui.controller import Controller
+from napari_histoaug.gui.panels.common import Panel, explain, row
+
+
+class ReviewPanel(Panel):
+    """Accepts and rejects the proposal; undoes and redoes accepted edits."""
+
+    def __init__(self, controller: Controller) -> None:
+        super().__init__("4  Review")
+        self._controller = controller
+        self.before_box = QCheckBox("Show the slide without the proposal")
+        self.accept_button = QPushButton("Accept")
+        self.another_button = QPushButton("Another")
+        self.reject_button = QPushButton("Reject")
+        self.undo_button = QPushButton("Undo")
+        self.redo_button = QPushButton("Redo")
+        self.rows.addWidget(self.before_box)
+        self.rows.addLayout(row(self.accept_button, self.another_button, self.reject_button))
+        self.rows.addLayout(row(self.undo_button, self.redo_button))
+        self.before_box.toggled.connect(lambda on: controller.toggle_proposal(not on))
+        self.accept_button.clicked.connect(lambda: controller.accept())
+        self.another_button.clicked.connect(lambda: controller.another())
+        self.reject_button.clicked.connect(lambda: controller.reject())
+        self.undo_button.clicked.connect(lambda: controller.undo())
+        self.redo_button.clicked.connect(lambda: controller.redo())
+
+    def refresh(self) -> None:
+        """Show what can be done."""
+        controller = self._controller
+        reason = controller.why_not_review()
+        if controller.proposal is None:
+            self.before_box.setChecked(False)
+        explain(self.before_box, "Look at the tissue as it was.", reason)
+        explain(
+            self.accept_button,
+            "Keep it: it is written beside the slide with its provenance, never into it.",
+            reason,
+        )
+        explain(self.another_button, "Try again with the next seed.", reason)
+        explain(self.reject_button, "Drop the proposal; what you painted stays.", reason)
+        explain(self.undo_button, "Take the last accepted edit back.", controller.why_not_undo())
+        explain(self.redo_button, "Put it in place again.", controller.why_not_redo())

@@ -1,0 +1,127 @@
+"""An open slide with its pyramid and its edits, reachable from the layer that shows it.
+
+The session travels *in the layer*: ``layer.metadata["napari-histoaug"]`` is a :class:`SlideCard`,
+an ordinary small dict (JSON-safe, no names, no free text) that also carries the session as an
+attribute. So there is no registry, no look-up by layer name, writers that dump the metadata see
+plain values, and the files are let go when the last layer that shows them is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+
+    from napari_histoaug.edits import EditStore
+    from napari_histoaug.slides import Slide
+    from napari_histoaug.slides.pyramid import Pyramid
+
+KEY = "napari-histoaug"
+
+
+@dataclass(eq=False)
+class SlideSession:
+    """What belongs together while a slide is open.
+
+    Attributes
+    ----------
+    slide : Slide
+        Opened read-only.
+    edits : EditStore
+        Accepted edits; pasted over the slide by the pyramid.
+    pyramid : Pyramid
+        The zarr arrays the layer shows.
+    holes : dict
+        The painted hole (bool, in the edit's box) by edit id, for edits accepted in this session.
+    """
+
+    slide: Slide
+    edits: EditStore
+    pyramid: Pyramid
+    holes: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """World units per level-0 pixel: micrometres, or pixels when the slide does not say."""
+        return self.slide.mpp or (1.0, 1.0)
+
+    @property
+    def units(self) -> tuple[str, str]:
+        """Units of the two axes."""
+        return ("um", "um") if self.slide.mpp else ("pixel", "pixel")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width) of level 0."""
+        height, width = self.slide.levels[0].shape
+        return int(height), int(width)
+
+    @property
+    def downsamples(self) -> list[tuple[float, float]]:
+        """(dy, dx) of each level shown, finest first."""
+        return [(float(dy), float(dx)) for dy, dx in self.pyramid.downsamples]
+
+    def read(self, box: tuple[int, int, int, int]) -> np.ndarray:
+        """The level-0 pixels of a box with the accepted edits, uint8 (height, width, 3)."""
+        return self.edits.read_block(self.slide, *box)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> SlideSession:
+        # duplicating a layer deep-copies its metadata; an open file is shared, not copied
+        return self
+
+
+class SlideCard(dict[str, Any]):
+    """JSON-safe facts about the slide of a layer, plus the open session.
+
+    Attributes
+    ----------
+    session : SlideSession
+        Not part of the dict's contents.
+    """
+
+    session: SlideSession
+
+    def __init__(self, session: SlideSession) -> None:
+        super().__init__(
+            vendor=str(session.slide.vendor),
+            shape=list(session.shape),
+            mpp=list(session.slide.mpp) if session.slide.mpp else None,
+            levels=len(session.downsamples),
+        )
+        self.session = session
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> SlideCard:
+        return SlideCard(self.session)
+
+
+def open_session(path: str | Path) -> SlideSession:
+    """Open a slide with the edits accepted for it earlier.
+
+    Raises
+    ------
+    HistoaugError
+        One sentence: the file cannot be opened, or its edits cannot be read.
+    """
+    from napari_histoaug.edits import EditStore
+    from napari_histoaug.slides import open_slide
+    from napari_histoaug.slides.pyramid import open_pyramid
+
+    slide = open_slide(path)
+    try:
+        edits = EditStore.open(slide)
+        return SlideSession(slide, edits, open_pyramid(slide, overlay=edits))
+    except BaseException:
+        slide.close()
+        raise
+
+
+def session_of(layer: Layer | None) -> SlideSession | None:
+    """The session of a layer that shows a slide, or None for any other layer."""
+    if layer is None:
+        return None
+    return getattr(layer.metadata.get(KEY), "session", None)

@@ -1,0 +1,93 @@
+"""The dock widget: five panels over one controller."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import napari.viewer
+from qtpy.QtCore import QEvent, Qt
+from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+
+from napari_histoaug.gui.controller import Controller
+from napari_histoaug.gui.panels.export import ExportPanel
+from napari_histoaug.gui.panels.generate import GeneratePanel
+from napari_histoaug.gui.panels.paint import PaintPanel
+from napari_histoaug.gui.panels.review import ReviewPanel
+from napari_histoaug.gui.panels.slide import SlidePanel
+
+if TYPE_CHECKING:
+    from napari_histoaug.annotations import ClassTable
+    from napari_histoaug.gui.work import Inpaint, LoadGenerator
+
+
+class HistoaugWidget(QScrollArea):
+    """*Inpaint vessel*, from slide to exported pair.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+    inpaint, load_generator, classes
+        See :class:`~napari_histoaug.gui.controller.Controller`.
+
+    Attributes
+    ----------
+    controller : Controller
+    slide_panel, paint_panel, generate_panel, review_panel, export_panel : the panels, in workflow order
+    """
+
+    def __init__(
+        self,
+        napari_viewer: napari.viewer.Viewer,
+        inpaint: Inpaint | None = None,
+        load_generator: LoadGenerator | None = None,
+        classes: ClassTable | None = None,
+    ) -> None:
+        super().__init__()
+        self.controller = controller = Controller(
+            napari_viewer, inpaint=inpaint, load_generator=load_generator, classes=classes
+        )
+        self.slide_panel = SlidePanel(controller)
+        self.paint_panel = PaintPanel(controller)
+        self.generate_panel = GeneratePanel(controller)
+        self.review_panel = ReviewPanel(controller)
+        self.export_panel = ExportPanel(controller)
+        self._panels = (
+            self.slide_panel,
+            self.paint_panel,
+            self.generate_panel,
+            self.review_panel,
+            self.export_panel,
+        )
+        self._docked = False
+        self._lay_out()
+        controller.changed.connect(self._refresh)
+        # the controller, not a method of the widget: when this is heard the widget is gone
+        self.destroyed.connect(controller.close)
+        self._refresh()
+
+    def _lay_out(self) -> None:
+        inside = QWidget()
+        column = QVBoxLayout(inside)
+        column.setContentsMargins(6, 6, 6, 6)
+        column.setSpacing(10)
+        for panel in self._panels:
+            column.addWidget(panel)
+        column.addStretch(1)
+        self.setWidget(inside)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setMinimumWidth(280)
+
+    def _refresh(self) -> None:
+        for panel in self._panels:
+            panel.refresh()
+
+    def event(self, event: QEvent | None) -> bool:
+        """Taken out of its dock (napari's close button does that), it stops its work."""
+        if event is not None and event.type() == QEvent.Type.ParentChange:
+            if self.parent() is not None:
+                self._docked = True
+            elif self._docked:
+                self.controller.close()
+        return super().event(event)
