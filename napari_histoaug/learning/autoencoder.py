@@ -1,0 +1,68 @@
+"""Teaching an autoencoder: absolute error, a perceptual term, and its own codebook loss."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from napari_histoaug.learning.config import AutoencoderTraining, ConfigError
+from napari_histoaug.learning.perceptual import perceptual_loss
+from napari_histoaug.learning.tissue import Tissue
+from napari_histoaug.models import TinyAutoencoder, VQAutoencoder, load_autoencoder
+from napari_histoaug.models.autoencoders import Autoencoder
+
+VALIDATION_CROPS = 32
+
+
+
+
+class AutoencoderTask:
+    """Reconstruction of random crops."""
+
+    def __init__(self, config: AutoencoderTraining, train: Tissue, held_out: Tissue) -> None:
+        self.config, self.train, self.held_out = config, train, held_out
+        self.perceptual = perceptual_loss(config.perceptual.network)
+
+    def loss(self, model: nn.Module, step: int) -> Tensor:
+        """L1 + perceptual + codebook and commitment loss of the batch that belongs to `step`."""
+        image = self._crops(self.train, [self.config.loop.seed, 0, step], self.config.loop.batch)
+        out, extra = model(image)
+        out = out.float()
+        loss = F.l1_loss(out, image) + extra.float()
+        if self.perceptual is not None:
+            loss = loss + self.config.perceptual.weight * self.perceptual(out, image)
+        return loss
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """PSNR, in dB, on fixed held-out crops."""
+        image = self._crops(self.held_out, [self.config.loop.seed, 1], VALIDATION_CROPS)
+        errors = []
+        for part in image.split(8):
+            out = model(part)[0].float().clamp(-1, 1)
+            errors.append(((out - part) / 2).square().mean((1, 2, 3)))
+        psnr = -10 * torch.log10(torch.cat(errors))
+        return {"held_out_psnr": float(psnr.mean())}
+
+    def _crops(self, tissue: Tissue, seed: list[int], count: int) -> Tensor:
+        rng = np.random.default_rng(seed)
+        crops = [tissue.cut(rng, self.config.data.crop)[0] for _ in range(count)]
+        return torch.from_numpy(np.stack(crops)).contiguous(memory_format=torch.channels_last)
+
+
+def new_autoencoder(config: AutoencoderTraining) -> Autoencoder:
+    """Build the configured autoencoder, or load the one to start from."""
+    if config.start is not None:
+        model: Autoencoder = load_autoencoder(config.start)
+    elif config.model is not None:
+        model = VQAutoencoder(config.model)
+    elif config.tiny is not None:
+        model = TinyAutoencoder(config.tiny)
+    else:
+        raise ConfigError("The configuration names no autoencoder; set model, tiny or start.")
+    if config.freeze_encoder:
+        if not isinstance(model, TinyAutoencoder):
+            raise ConfigError("Only the tiny autoencoder can be trained with a frozen encoder.")
+        model.encoder.requires_grad_(False)
+    return model.to(memory_format=torch.channels_last)

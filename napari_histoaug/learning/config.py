@@ -1,0 +1,128 @@
+"""Training configurations: YAML in, checked values out, a sentence for every bad one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from napari_histoaug.errors import HistoaugError
+from napari_histoaug.models import SpadeUNetConfig, TinyAutoencoderConfig, VQAutoencoderConfig
+
+
+class ConfigError(HistoaugError):
+    """A training configuration with a value that cannot be used."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataConfig(_Section):
+    """Where the tissue is, and which cases teach and which only check."""
+
+    tiles: Path = Field(description="folder of fields named <case>_x<X>_y<Y>.jpg")
+    labels: Path | None = Field(None, description="folder of label maps, same stems, .png")
+    train_cases: tuple[str, ...]
+    validation_cases: tuple[str, ...]
+    classes: tuple[str, ...] = ("blood_vessel",)
+    mpp: float = Field(0.5, gt=0, description="micrometres per pixel of the fields")
+    crop: int = Field(256, ge=32, description="side of a training example, pixels")
+    vessel_share: float = Field(0.6, ge=0, le=1, description="share of examples around vessels")
+
+
+class LoopConfig(_Section):
+    """How long, how fast, how often saved."""
+
+    out: Path
+    steps: int = Field(ge=1)
+    minutes: float | None = Field(None, gt=0, description="stop after this much training time")
+    batch: int = Field(16, ge=1)
+    learning_rate: float = Field(2e-4, gt=0)
+    warmup: int = Field(100, ge=0, description="steps of linear warm-up")
+    decay_to: float = Field(1.0, gt=0, le=1, description="exponential decay to this share at the end")
+    ema: float = Field(0.999, ge=0, lt=1)
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    threads: int | None = Field(None, ge=1, description="CPU threads; all when omitted")
+    save_minutes: float = Field(5.0, gt=0)
+    validate_every: int = Field(250, ge=1)
+    seed: int = 0
+
+
+class PerceptualConfig(_Section):
+    """A fixed feature network added to the reconstruction loss."""
+
+    network: Literal["none", "efficientnet-lite0"] = "none"
+    weight: float = Field(0.5, ge=0)
+
+
+class AutoencoderTraining(_Section):
+    """``train_autoencoder.py``."""
+
+    data: DataConfig
+    loop: LoopConfig
+    model: VQAutoencoderConfig | None = None
+    tiny: TinyAutoencoderConfig | None = None
+    start: Path | None = Field(None, description="autoencoder folder to start from")
+    freeze_encoder: bool = False
+    perceptual: PerceptualConfig = PerceptualConfig()
+
+
+class DiffusionTraining(_Section):
+    """``train_diffusion.py``."""
+
+    data: DataConfig
+    loop: LoopConfig
+    model: SpadeUNetConfig
+    autoencoder: Path | None = Field(None, description="autoencoder folder; pixel space if omitted")
+    latents: Path | None = Field(None, description="folder of cached latents")
+    copies: int = Field(1, ge=1, description="differently turned latents a field")
+    validation_fields: int = Field(16, ge=1)
+    start: Path | None = Field(None, description="unet folder to start from")
+    full_share: float = Field(0.5, ge=0, le=1, description="examples without any known pixel")
+    label_drop: float = Field(0.1, ge=0, le=1)
+    low_noise_share: float = Field(
+        0.0, ge=0, le=1, description="examples drawn from the last tenth of the chain"
+    )
+
+
+Config = TypeVar("Config", bound=BaseModel)
+
+
+def load_config(kind: type[Config], path: Path, overrides: Sequence[str] = ()) -> Config:
+    """Read a YAML configuration and apply dotted overrides such as ``loop.batch=8``.
+
+    Raises
+    ------
+    ConfigError
+        When the file cannot be read, an override is malformed, or a value is not allowed.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigError(f"The configuration {path} cannot be read: {error}.") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"The configuration {path} does not hold a table of settings.")
+    for override in overrides:
+        _apply(content, override)
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"The setting {where} in {path} is wrong: {first['msg']}.") from None
+
+
+def _apply(content: dict[str, Any], override: str) -> None:
+    name, equals, value = override.partition("=")
+    if not equals:
+        raise ConfigError(f"The override {override!r} has no '='; write it as loop.batch=8.")
+    *sections, last = name.split(".")
+    for section in sections:
+        content = content.setdefault(section, {})
+        if not isinstance(content, dict):
+            raise ConfigError(f"The override {override!r} goes into {section}, which is a value.")
+    content[last] = yaml.safe_load(value)

@@ -1,0 +1,123 @@
+"""Latents of the training tissue, computed once and kept on disk."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from napari_histoaug.learning.tissue import Region, Tissue, TissueError, find_fields, read_field, turn
+from napari_histoaug.models import LatentStatistics
+from napari_histoaug.models.autoencoders import Autoencoder
+
+PIECE = 512  # px; what is encoded at once
+Progress = Callable[[int, int], None]
+
+
+def pieces_of(array: npt.NDArray[np.uint8], turns: Sequence[int]) -> list[npt.NDArray[np.uint8]]:
+    """Cut a field, or its label map, into `PIECE` squares and turn each as given."""
+    height, width = array.shape[:2]
+    corners = [
+        (y, x)
+        for y in range(0, height - PIECE + 1, PIECE)
+        for x in range(0, width - PIECE + 1, PIECE)
+    ]
+    return [
+        turn(array[y : y + PIECE, x : x + PIECE], which).astype(np.uint8)
+        for (y, x), which in zip(corners, turns, strict=False)
+    ]
+
+
+def turns_of(path: Path, copy: int) -> list[int]:
+    """Return the turn of each piece of a field: fixed by the field's name and the copy."""
+    rng = np.random.default_rng([copy, zlib.crc32(path.stem.encode())])
+    return [int(n) for n in rng.integers(8, size=256)]
+
+
+@torch.no_grad()
+def encode_field(autoencoder: Autoencoder, path: Path, copy: int, out: Path) -> None:
+    """Encode the pieces of one field into `out`, float16 (n, h, w, C)."""
+    image, _ = read_field(path, None)
+    latents = []
+    for piece in pieces_of(image, turns_of(path, copy)):
+        x = torch.from_numpy(piece).permute(2, 0, 1)[None].float() / 127.5 - 1
+        x = x.contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16):
+            z = autoencoder.encode(x)
+        latents.append(z[0].permute(1, 2, 0).to(torch.float16).numpy())
+    temporary = out.with_name(out.name + ".part")
+    with temporary.open("wb") as file:
+        np.save(file, np.stack(latents))
+    os.replace(temporary, out)
+
+
+def cache_latents(
+    autoencoder: Autoencoder,
+    fields: Sequence[Path],
+    folder: Path,
+    *,
+    copies: int = 1,
+    progress: Progress | None = None,
+) -> None:
+    """Encode `fields` into `folder`, skipping what is already there.
+
+    Parameters
+    ----------
+    copies : int
+        How many differently turned copies of each field to encode.
+    progress : callable, optional
+        Called with (done, total) fields.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    todo = [(path, copy) for copy in range(copies) for path in fields]
+    for done, (path, copy) in enumerate(todo):
+        out = folder / f"{path.stem}.{copy}.npy"
+        if not out.exists():
+            encode_field(autoencoder, path, copy, out)
+        if progress is not None:
+            progress(done + 1, len(todo))
+
+
+def measure(latents: Sequence[npt.NDArray[np.float16]]) -> LatentStatistics:
+    """Mean and standard deviation a channel of cached latents, each (n, h, w, C)."""
+    sample = np.concatenate([x[:, ::4, ::4] for x in latents]).astype(np.float32)
+    return LatentStatistics.of(torch.from_numpy(sample).permute(0, 3, 1, 2))
+
+
+def latent_tissue(
+    folder: Path,
+    fields: Sequence[Path],
+    labels: Path | None,
+    factor: int,
+    statistics: LatentStatistics | None = None,
+) -> tuple[Tissue, LatentStatistics]:
+    """Load the cached latents of `fields`, normalised by `statistics` (measured here when None).
+
+    Label maps are read afresh, so better labels need no new encoding.
+
+    Raises
+    ------
+    TissueError
+        When a field has no latents in the cache.
+    """
+    cached: list[tuple[Path, int, npt.NDArray[np.float16]]] = []
+    for path in fields:
+        files = sorted(folder.glob(f"{path.stem}.*.npy"))
+        if not files:
+            raise TissueError(f"{folder} holds no latents of {path.stem}; encode them first.")
+        cached += [(path, int(file.suffixes[-2][1:]), np.load(file)) for file in files]
+    if statistics is None:
+        statistics = measure([states for _, _, states in cached])
+    mean, std = np.float32(statistics.mean), np.float32(statistics.std)
+    regions = []
+    for path, copy, states in cached:
+        masks = pieces_of(read_field(path, labels)[1], turns_of(path, copy))
+        for state, mask in zip(states, masks, strict=True):
+            normal = (state.astype(np.float32) - mean) / std
+            regions.append(Region(normal.astype(np.float16), mask))
+    return Tissue(regions, factor), statistics

@@ -1,0 +1,152 @@
+"""Training tissue in memory: fields of view with label maps, cut at random, reproducibly.
+
+Two sources share one way of cutting: pixels (RGB fields, turned and mirrored as they are cut) and
+cached latents (turned before encoding, since an autoencoder does not commute with turning).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from napari_histoaug.errors import HistoaugError
+
+VESSEL_GRID = 16  # px; how finely positions on labelled tissue are remembered
+
+
+class TissueError(HistoaugError):
+    """Training tissue that is missing or does not fit together."""
+
+
+def case_of(path: Path) -> str:
+    """Return the case a field belongs to: its stem up to ``_x<X>_y<Y>``."""
+    return path.stem.rsplit("_x", 1)[0]
+
+
+def find_fields(folder: Path, cases: Sequence[str]) -> list[Path]:
+    """List the fields (.jpg, .png) of the named cases, in a fixed order.
+
+    Raises
+    ------
+    TissueError
+        When the folder is missing or a case has no field in it.
+    """
+    if not folder.is_dir():
+        raise TissueError(f"The tissue folder {folder} does not exist; pass data.tiles=FOLDER.")
+    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in {".jpg", ".png"})
+    found = [p for p in paths if case_of(p) in set(cases)]
+    missing = sorted(set(cases) - {case_of(p) for p in found})
+    if missing:
+        raise TissueError(f"{folder} holds no field of the case {missing[0]}; check data.cases.")
+    return found
+
+
+def read_field(path: Path, labels: Path | None) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """Read a field and its label map.
+
+    Returns
+    -------
+    image : uint8, (H, W, 3)
+    labels : uint8, (H, W)
+        0 = background, 1 + class index elsewhere; all 0 when `labels` is None.
+
+    Raises
+    ------
+    TissueError
+        When a file is missing or the sizes differ.
+    """
+    try:
+        image = np.asarray(Image.open(path).convert("RGB"))
+        if labels is None:
+            return image, np.zeros(image.shape[:2], np.uint8)
+        mask = np.asarray(Image.open(labels / f"{path.stem}.png").convert("L"))
+    except OSError as error:
+        raise TissueError(f"{path.stem} cannot be read ({error}); propose its labels first.") from None
+    if mask.shape != image.shape[:2]:
+        raise TissueError(f"The labels of {path.stem} are {mask.shape}, the field is {image.shape[:2]}.")
+    return image, mask
+
+
+def turn(array: npt.NDArray[np.generic], which: int) -> npt.NDArray[np.generic]:
+    """Apply one of the eight turns and mirrorings of the square to axes 0 and 1."""
+    turned = np.rot90(array, which % 4)
+    return np.ascontiguousarray(turned[:, ::-1] if which >= 4 else turned)
+
+
+@dataclass(frozen=True)
+class Region:
+    """A piece of tissue: `state` (H / factor, W / factor, C) and `labels` (H, W) uint8."""
+
+    state: npt.NDArray[np.generic]
+    labels: npt.NDArray[np.uint8]
+
+
+class Tissue:
+    """Regions to cut training examples from.
+
+    Parameters
+    ----------
+    regions : list of Region
+        uint8 RGB states (pixels) or float16 ones (latents).
+    factor : int
+        Label pixels a cell of the state covers, along each axis; 1 for pixels.
+    vessel_share : float
+        Share of cuts that are centred on labelled tissue.
+    """
+
+    def __init__(self, regions: list[Region], factor: int = 1, vessel_share: float = 0.6) -> None:
+        if not regions:
+            raise TissueError("There is no training tissue to cut from.")
+        self.regions = regions
+        self.factor = factor
+        self.vessel_share = vessel_share
+        self._labelled = [np.argwhere(r.labels[::VESSEL_GRID, ::VESSEL_GRID] > 0) for r in regions]
+        self._with_labels = [i for i, at in enumerate(self._labelled) if len(at)]
+
+    @property
+    def channels(self) -> int:
+        """Channels of the state."""
+        return int(self.regions[0].state.shape[2])
+
+    def cut(
+        self, rng: np.random.Generator, size: int
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
+        """Cut one example of `size` x `size` label pixels.
+
+        Returns
+        -------
+        state : float32, (C, size / factor, size / factor)
+            Pixels in [-1, 1], or latents as they are.
+        labels : uint8, (size, size)
+        """
+        index, y, x = self._place(rng, size)
+        region, f = self.regions[index], self.factor
+        state = region.state[y // f : (y + size) // f, x // f : (x + size) // f]
+        labels = region.labels[y : y + size, x : x + size]
+        if state.dtype == np.uint8:
+            which = int(rng.integers(8))
+            state, labels = turn(state, which), turn(labels, which).astype(np.uint8)
+            return np.moveaxis(state, 2, 0).astype(np.float32) / 127.5 - 1, labels
+        return np.moveaxis(state, 2, 0).astype(np.float32), labels
+
+    def _place(self, rng: np.random.Generator, size: int) -> tuple[int, int, int]:
+        centred = bool(self._with_labels) and rng.random() < self.vessel_share
+        index = int(rng.choice(self._with_labels) if centred else rng.integers(len(self.regions)))
+        height, width = self.regions[index].labels.shape
+        if centred:
+            cy, cx = self._labelled[index][rng.integers(len(self._labelled[index]))] * VESSEL_GRID
+            y, x = np.array([cy, cx]) - size // 2 + rng.integers(-size // 4, size // 4 + 1, 2)
+        else:
+            y, x = rng.integers(0, height - size + 1), rng.integers(0, width - size + 1)
+        y, x = int(np.clip(y, 0, height - size)), int(np.clip(x, 0, width - size))
+        return index, y - y % self.factor, x - x % self.factor
+
+
+def pixel_tissue(tiles: Path, labels: Path | None, cases: Sequence[str]) -> Tissue:
+    """Read every field of `cases` as pixels."""
+    return Tissue([Region(*read_field(p, labels)) for p in find_fields(tiles, cases)])

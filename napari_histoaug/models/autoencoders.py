@@ -1,0 +1,239 @@
+"""Autoencoders: pixels to latents and back.
+
+Two kinds: the VQ-VAE of the thesis (diffusers' ``VQModel``, optionally on pixel-unshuffled input)
+and a small convolutional one in the shape of TAESD. Both map RGB in [-1, 1] to latents and back;
+:class:`LatentSpace` adds the measured statistics, so that a diffusion network sees unit variance.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+
+class TinyAutoencoderConfig(BaseModel):
+    """The shape of a :class:`TinyAutoencoder`; stored as its ``config.json``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    latent_channels: int = Field(32, ge=1)
+    width: int = Field(64, ge=8)
+    blocks: int = Field(3, ge=1, description="residual blocks a level")
+    levels: int = Field(3, ge=1, description="down-samplings by two")
+
+
+class VQAutoencoderConfig(BaseModel):
+    """The shape of a :class:`VQAutoencoder`; stored as its ``config.json``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    latent_channels: int = Field(4, ge=1)
+    codes: int = Field(8192, ge=2, description="codebook size")
+    widths: tuple[int, ...] = Field((64, 128, 256), description="channels a level")
+    blocks: int = Field(1, ge=1, description="residual blocks a level")
+    unshuffle: int = Field(1, ge=1, description="pixels folded into channels on entry")
+    attention: bool = Field(False, description="self-attention in the middle")
+
+
+class _TinyBlock(nn.Module):
+    """Three convolutions around a skip; in the coarsest level also a channel-mixing branch."""
+
+    def __init__(self, width: int, *, mix: bool) -> None:
+        super().__init__()
+        self.conv = nn.Sequential(
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(width, width, 3, padding=1),
+        )
+        self.pool = (
+            nn.Sequential(
+                nn.Conv2d(width, 4 * width, 1, bias=False),
+                nn.GroupNorm(4, 4 * width),
+                nn.ReLU(),
+                nn.Conv2d(4 * width, width, 1, bias=False),
+            )
+            if mix
+            else None
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.pool is not None:
+            x = x + self.pool(x)
+        return F.relu(self.conv(x) + x)
+
+
+class TinyAutoencoder(nn.Module):
+    """A small deterministic autoencoder in the shape of TAESD (madebyollin/taesd, MIT).
+
+    With the default configuration the parameters line up, in order, with those of its FLUX.2
+    variant, whose weights are a good start (see :func:`load_taesd`).
+    """
+
+    def __init__(self, config: TinyAutoencoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        w = config.width
+        coarse = config.levels
+        encoder: list[nn.Module] = [nn.Conv2d(3, w, 3, padding=1), _TinyBlock(w, mix=False)]
+        for level in range(1, coarse + 1):
+            encoder.append(nn.Conv2d(w, w, 3, stride=2, padding=1, bias=False))
+            encoder += [_TinyBlock(w, mix=level == coarse) for _ in range(config.blocks)]
+        encoder.append(nn.Conv2d(w, config.latent_channels, 3, padding=1))
+        self.encoder = nn.Sequential(*encoder)
+        decoder: list[nn.Module] = [nn.Conv2d(config.latent_channels, w, 3, padding=1), nn.ReLU()]
+        for level in range(coarse, 0, -1):
+            decoder += [_TinyBlock(w, mix=level == coarse) for _ in range(config.blocks)]
+            decoder += [nn.Upsample(scale_factor=2), nn.Conv2d(w, w, 3, padding=1, bias=False)]
+        decoder += [_TinyBlock(w, mix=False), nn.Conv2d(w, 3, 3, padding=1)]
+        self.decoder = nn.Sequential(*decoder)
+
+    @property
+    def factor(self) -> int:
+        """Pixels a latent cell covers, along each axis."""
+        return int(2**self.config.levels)
+
+    def encode(self, image: Tensor) -> Tensor:
+        """Latents (B, C, H / factor, W / factor) of RGB (B, 3, H, W) in [-1, 1]."""
+        return self.encoder((image + 1) / 2)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """RGB (B, 3, H, W), about [-1, 1], of latents; these are softly limited to +-3 first."""
+        return self.decoder(torch.tanh(latents / 3) * 3) * 2 - 1
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Reconstruction and extra loss (none here) of RGB (B, 3, H, W) in [-1, 1]."""
+        return self.decode(self.encode(image)), image.new_zeros(())
+
+
+def load_taesd(model: TinyAutoencoder, encoder: dict[str, Tensor], decoder: dict[str, Tensor]) -> None:
+    """Fill `model` with the published weights of TAESD's FLUX.2 variant, matched by order.
+
+    Parameters
+    ----------
+    model : TinyAutoencoder
+        With the default configuration.
+    encoder, decoder : dict of Tensor
+        The two published state dicts, fp16 or fp32.
+
+    Raises
+    ------
+    ValueError
+        When a tensor's shape differs from the model's.
+    """
+    for part, weights in ((model.encoder, encoder), (model.decoder, decoder)):
+        ours = part.state_dict()
+        pairs = list(zip(ours, weights.values(), strict=True))
+        part.load_state_dict({name: tensor.float() for name, tensor in pairs}, strict=True)
+
+
+class VQAutoencoder(nn.Module):
+    """The VQ-VAE of the thesis: diffusers' ``VQModel``, without its default middle attention.
+
+    Latents are the *pre-quantised* ones; decoding quantises them (as diffusers does), which also
+    repairs small errors of a diffusion network.
+    """
+
+    def __init__(self, config: VQAutoencoderConfig) -> None:
+        super().__init__()
+        from diffusers.models.autoencoders.vq_model import VQModel
+
+        self.config = config
+        pixels = 3 * config.unshuffle**2
+        levels = len(config.widths)
+        kinds: dict[str, Any] = {
+            "down_block_types": ("DownEncoderBlock2D",) * levels,
+            "up_block_types": ("UpDecoderBlock2D",) * levels,
+        }
+        self.vq = VQModel(
+            in_channels=pixels,
+            out_channels=pixels,
+            block_out_channels=config.widths,
+            layers_per_block=config.blocks,
+            latent_channels=config.latent_channels,
+            num_vq_embeddings=config.codes,
+            vq_embed_dim=config.latent_channels,
+            norm_num_groups=16,
+            mid_block_add_attention=config.attention,
+            **kinds,
+        )
+
+    @property
+    def factor(self) -> int:
+        """Pixels a latent cell covers, along each axis."""
+        return int(self.config.unshuffle * 2 ** (len(self.config.widths) - 1))
+
+    def encode(self, image: Tensor) -> Tensor:
+        """Pre-quantised latents (B, C, H / factor, W / factor) of RGB (B, 3, H, W) in [-1, 1]."""
+        return self.vq.encode(F.pixel_unshuffle(image, self.config.unshuffle)).latents
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """RGB (B, 3, H, W), about [-1, 1], of latents, which are quantised first."""
+        return F.pixel_shuffle(self.vq.decode(latents).sample, self.config.unshuffle)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Reconstruction and codebook + commitment loss of RGB (B, 3, H, W) in [-1, 1]."""
+        out = self.vq.decode(self.encode(image), return_dict=True)
+        return F.pixel_shuffle(out.sample, self.config.unshuffle), out.commit_loss.mean()
+
+
+Autoencoder = TinyAutoencoder | VQAutoencoder
+
+
+class LatentStatistics(BaseModel):
+    """Mean and standard deviation a latent channel, measured on the training tissue."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @classmethod
+    def of(cls, latents: Tensor) -> LatentStatistics:
+        """Measure them on latents (B, C, h, w)."""
+        flat = latents.float().transpose(0, 1).flatten(1)
+        return cls(mean=tuple(flat.mean(1).tolist()), std=tuple(flat.std(1).tolist()))
+
+
+class LatentSpace(nn.Module):
+    """An autoencoder whose latents have zero mean and unit variance a channel.
+
+    Parameters
+    ----------
+    autoencoder : Autoencoder
+        Any module with ``encode``, ``decode`` and ``factor``.
+    statistics : LatentStatistics
+        As measured on the training tissue.
+    """
+
+    kind: Literal["latent"] = "latent"
+
+    def __init__(self, autoencoder: Autoencoder, statistics: LatentStatistics) -> None:
+        super().__init__()
+        self.autoencoder = autoencoder
+        self.statistics = statistics
+        self.register_buffer("mean", torch.tensor(statistics.mean)[None, :, None, None], False)
+        self.register_buffer("std", torch.tensor(statistics.std)[None, :, None, None], False)
+
+    @property
+    def factor(self) -> int:
+        """Pixels a latent cell covers, along each axis."""
+        return self.autoencoder.factor
+
+    @property
+    def channels(self) -> int:
+        """Channels of the latents."""
+        return len(self.statistics.mean)
+
+    def encode(self, image: Tensor) -> Tensor:
+        """Normalised latents (B, C, h, w) of RGB (B, 3, H, W) in [-1, 1]."""
+        return (self.autoencoder.encode(image) - self.mean) / self.std
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """RGB (B, 3, H, W), about [-1, 1], of normalised latents."""
+        return self.autoencoder.decode(latents * self.std + self.mean)
