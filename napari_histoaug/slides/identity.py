@@ -1,0 +1,107 @@
+"""Who a slide is, without saying its name: the hash of its bytes and a salted short id."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import re
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+
+import platformdirs
+
+from napari_histoaug.slides.errors import SlideError
+
+_SERIES_TAG = b"\x20\x00\x0e\x00UI"
+
+
+def content_sha256(path: Path) -> str:
+    """Return the SHA-256, in hex, of every byte that makes up a slide.
+
+    One file: its bytes. A format of several files (MRXS, VMS, DICOM series, OME-Zarr folder): the
+    bytes of all of them in a fixed order.
+
+    Raises
+    ------
+    SlideError
+        When one of them cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        for part in _parts(path):
+            with part.open("rb") as file:
+                while block := file.read(2**20):
+                    digest.update(block)
+    except OSError as error:
+        raise SlideError(
+            f"{path.name} could not be read to the end ({error.strerror}); "
+            "check the disk or the network drive it is on."
+        ) from error
+    return digest.hexdigest()
+
+
+def salted_id(sha256: str) -> str:
+    """Return 16 hex digits that name a slide to this user only (HMAC of its hash)."""
+    return hmac.new(_salt(), sha256.encode("ascii"), hashlib.sha256).hexdigest()[:16]
+
+
+def _parts(path: Path) -> Iterable[Path]:
+    if path.is_dir():
+        return sorted(part for part in path.rglob("*") if part.is_file())
+    suffix = path.suffix.lower()
+    if suffix == ".mrxs":
+        folder = path.with_suffix("")
+        return [path, *sorted(part for part in folder.rglob("*") if part.is_file())]
+    if suffix in {".vms", ".vmu"}:
+        named = re.findall(r"=\s*([^\r\n=]+)", path.read_text("latin-1"))
+        files = {path.parent / name.strip() for name in named}
+        return [path, *sorted(part for part in files if part.is_file())]
+    series = _dicom_series(path)
+    if series is not None:
+        siblings = (part for part in path.parent.iterdir() if part.is_file())
+        return sorted(part for part in siblings if _dicom_series(part) == series)
+    return [path]
+
+
+def _dicom_series(path: Path) -> bytes | None:
+    """Return the series UID of a DICOM file; other files give None."""
+    with path.open("rb") as file:
+        start = file.read(64 * 1024)
+    at = start.find(_SERIES_TAG)
+    if start[128:132] != b"DICM" or at < 0:
+        return None
+    length = int.from_bytes(start[at + 6 : at + 8], "little")
+    return start[at + 8 : at + 8 + length]
+
+
+def _salt() -> bytes:
+    """Return this user's random salt, made at first use."""
+    path = Path(platformdirs.user_config_dir("napari-histoaug")) / "salt"
+    try:
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fresh = path.with_name(f"salt.{os.getpid()}.{secrets.token_hex(4)}")
+            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(secrets.token_bytes(32))
+            _publish(fresh, path)
+        return path.read_bytes()
+    except OSError as error:
+        raise SlideError(
+            f"The private key that anonymises slide names cannot be kept in {path.parent} "
+            f"({error.strerror}); make that folder writable."
+        ) from error
+
+
+def _publish(fresh: Path, path: Path) -> None:
+    """Give a finished file its name unless another process was first."""
+    try:
+        os.link(fresh, path)
+    except FileExistsError:
+        pass
+    except OSError:  # no hard links on this file system: the last writer wins
+        fresh.replace(path)
+        return
+    fresh.unlink()

@@ -1,0 +1,60 @@
+"""The zarr pyramid over a slide: what the viewer shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import zarr
+
+from napari_histoaug.slides.slide import Slide
+from napari_histoaug.slides.store import Overlay, SlideStore
+
+__all__ = ["Overlay", "Pyramid", "SlideStore", "open_pyramid"]
+
+
+@dataclass(frozen=True)
+class Pyramid:
+    """Lazily decoded levels of a slide, with an overlay painted in.
+
+    Attributes
+    ----------
+    store : SlideStore
+        The zarr store; ``zarr.open_group(store, mode="r")`` is an OME-Zarr 0.5 group.
+    arrays : list of zarr.Array
+        uint8 (H, W, 3), finest first, the coarsest with no side above 1024 pixels.
+    downsamples : list of (dy, dx)
+        H0 / H and W0 / W of every array.
+    """
+
+    store: SlideStore
+    arrays: list[zarr.Array]
+    downsamples: list[tuple[float, float]]
+
+    def invalidate(self, box: tuple[int, int, int, int]) -> None:
+        """Drop cached tiles that touch a level-0 box (y, x, height, width) on every stored level.
+
+        Call it after the overlay changed, then refresh the view. The overlay itself is never
+        cached, so what is read next shows its present state at every level.
+        """
+        self.store.tiles.forget(box)
+
+
+def open_pyramid(slide: Slide, overlay: Overlay | None = None, cache_mb: float = 256) -> Pyramid:
+    """Serve a slide as zarr arrays.
+
+    Parameters
+    ----------
+    slide : Slide
+    overlay : Overlay, optional
+        Painted over the slide's pixels whenever a tile is served.
+    cache_mb : float
+        Most mebibytes of decoded tiles kept in memory.
+
+    Returns
+    -------
+    Pyramid
+    """
+    store = SlideStore(slide, overlay, int(cache_mb * 2**20))
+    levels = store.tiles.levels
+    arrays = [zarr.open_array(store, path=str(i), mode="r") for i in range(len(levels))]
+    return Pyramid(store, arrays, [level.downsample for level in levels])
