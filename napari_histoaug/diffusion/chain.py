@@ -1,4 +1,4 @@
-"""A respaced chain: the levels one run visits, numbered from 0 (cleanest) up, -1 the clean image."""
+"""A respaced chain: the levels of one run, numbered from 0 (cleanest) up, -1 the clean image."""
 
 from __future__ import annotations
 

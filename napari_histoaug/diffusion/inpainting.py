@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from .chain import Chain
-from .langevin import walk_langevin
+from .langevin import STEP_SIZE, walk_langevin
 from .noise import NoiseSource, Seed, SeededNoise
 from .pixel_time import walk_pixel_time
 from .plan import Plan, make_plan
@@ -31,7 +31,7 @@ def sample_inpainting(
     jump_length: int = 10,
     jump_n_sample: int = 10,
     corrections: int = 4,
-    langevin_step: float | None = None,
+    langevin_size: float = STEP_SIZE,
     start: Tensor | None = None,
     strength: float = 1.0,
     clip: tuple[float, float] | None = None,
@@ -45,16 +45,16 @@ def sample_inpainting(
     Parameters
     ----------
     denoise : callable
-        ``denoise(x, t, hole) -> predicted noise``, shapes as ``x``: x (B, C, H, W) of known's dtype,
-        t int64 (B,) 0-based training timesteps, hole bool (B, 1, H, W): True where a pixel is at
-        level t, the others are clean (all True for "repaint" and "langevin", a plain denoiser).
+        ``denoise(x, t, hole) -> predicted noise``: x (B, C, H, W) of known's dtype, t int64 (B,)
+        0-based training timesteps, hole bool (B, 1, H, W): True where a pixel is at level t, the
+        others are clean (all True for "repaint" and "langevin": a plain denoiser).
     known : Tensor
         (B, C, H, W), float. What it holds inside the hole is never looked at.
     hole : Tensor
         bool (B, 1, H, W), True = synthesise here.
     method : {"pixel-time", "repaint", "langevin"}
-        Known pixels clean at their own time (needs a network trained for it); the published RePaint;
-        replacement with Langevin corrections.
+        Known pixels clean at their own time (needs a network trained for it); the published
+        RePaint; replacement with Langevin corrections.
     schedule : Schedule, optional
         `linear_schedule(1000)` if omitted.
     steps : int, optional
@@ -72,8 +72,9 @@ def sample_inpainting(
         Of "repaint", see `repaint_schedule`.
     corrections : int
         Langevin steps at each level, each one evaluation.
-    langevin_step : float, optional
-        Size of the Langevin steps, in variances of the level: below 2, see `langevin`.
+    langevin_size : float
+        Size of the Langevin steps in variances of the level, above 0 and below 2. Give a young
+        network 1.0.
     start : Tensor, optional
         An image (B, C, H, W) to start from (a donor), noised to the level that ``strength`` names.
     strength : float
@@ -132,7 +133,7 @@ def sample_inpainting(
         x = chain.noise(tuple(known.shape))
         if start is not None:
             x = add_noise(start.to(known), x, chain.alpha_bar(len(chain) - 1))
-        x = _walk(plan, chain, evaluate, x, langevin_step)
+        x = _walk(plan, chain, evaluate, x, langevin_size)
         return torch.where(hole, x, known)
 
 
@@ -158,7 +159,7 @@ def sample(
 ) -> Tensor:
     """Make whole images of ``shape`` (B, C, H, W): inpainting where nothing is known.
 
-    The parameters are those of `sample_inpainting`; ``hole`` is all True in every call of ``denoise``.
+    The parameters are those of `sample_inpainting`; the network is told of a hole everywhere.
     """
     known = torch.zeros(shape, dtype=dtype, device=device)
     return sample_inpainting(
@@ -210,7 +211,7 @@ def _chain(
     noise: NoiseSource | None,
     known: Tensor,
 ) -> Chain:
-    """The levels with their noise: an injected source serves all purposes, seeds have two streams."""
+    """The levels with their noise: an injected source serves both purposes of the seeded two."""
     if eta < 0.0 or eta > 1.0:
         raise SamplingError(f"Eta has to be 0 to 1, not {eta}.")
     moves = noise or SeededNoise(seed, known.dtype, known.device)
@@ -218,11 +219,9 @@ def _chain(
     return Chain(schedule, plan.timesteps, plan.solver, eta, moves, pastes)
 
 
-def _walk(
-    plan: Plan, chain: Chain, evaluate: Evaluator, x: Tensor, langevin_step: float | None
-) -> Tensor:
+def _walk(plan: Plan, chain: Chain, evaluate: Evaluator, x: Tensor, langevin_size: float) -> Tensor:
     if plan.method == "repaint":
         return walk_repaint(chain, evaluate, x, plan.jump)
     if plan.method == "langevin":
-        return walk_langevin(chain, evaluate, x, plan.corrections, langevin_step)
+        return walk_langevin(chain, evaluate, x, plan.corrections, langevin_size)
     return walk_pixel_time(chain, evaluate, x)

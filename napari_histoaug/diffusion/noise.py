@@ -1,4 +1,4 @@
-"""Where a sampler's randomness comes from: any callable ``noise(shape) -> standard normal tensor``."""
+"""Where a sampler's randomness comes from: any callable ``noise(shape) -> standard normal``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Protocol
 import numpy as np
 import torch
 from torch import Tensor
+
+from .schedule import SamplingError
 
 Seed = int | Sequence[int]
 
@@ -61,10 +63,14 @@ class SeededNoise:
         return torch.stack(images).to(self._dtype).to(self._device)
 
     def _generator(self, index: int) -> torch.Generator:
-        if isinstance(self._seed, Sequence):
+        if not isinstance(self._seed, Sequence):
+            words = (self._seed, index, self._stream)
+        elif index < len(self._seed):
             words = (self._seed[index], 0, self._stream)
         else:
-            words = (self._seed, index, self._stream)
+            raise SamplingError(
+                f"There are {len(self._seed)} seeds for more images; give every image its seed."
+            )
         # SeedSequence mixes the words, so neighbouring seeds and images share nothing.
         mixed = np.random.SeedSequence([int(word) % 2**64 for word in words])
         return torch.Generator().manual_seed(int(mixed.generate_state(1, np.uint64)[0]) >> 1)

@@ -15,7 +15,7 @@ Level = float | Tensor
 
 
 def _roots(alpha_bar: Level, like: Tensor) -> tuple[float | Tensor, float | Tensor]:
-    """sqrt(alpha_bar) and sqrt(1 - alpha_bar), computed before the rounding to the images' dtype."""
+    """sqrt(alpha_bar) and sqrt(1 - alpha_bar), computed before rounding to the images' dtype."""
     if not isinstance(alpha_bar, Tensor):
         return math.sqrt(alpha_bar), math.sqrt(1.0 - alpha_bar)
     if alpha_bar.ndim == 1:

@@ -18,7 +18,7 @@ from .steps import History
 from .watching import Evaluator
 
 
-def repaint_schedule(t_T: int, jump_length: int = 10, jump_n_sample: int = 10) -> list[int]:  # noqa: N803
+def repaint_schedule(t_T: int, jump_length: int = 10, jump_n_sample: int = 10) -> list[int]:
     """The published list of levels, from ``t_T - 1`` to -1 (the clean image), moving by one.
 
     A move down is one network evaluation, a move up adds noise: 250 levels, jumps of 10, 10 samples

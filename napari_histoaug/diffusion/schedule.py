@@ -1,4 +1,4 @@
-"""The noise schedule: how much noise each training timestep carries, and which ones a sampler visits.
+"""The noise schedule: how much noise a training timestep carries, and which ones a sampler visits.
 
 Everything is float64 on the CPU; a sampler takes single coefficients out as Python floats, so that
 the accuracy of a step depends only on the dtype of the images.
@@ -47,7 +47,7 @@ class Schedule:
         return 1.0 if timestep == -1 else float(self.alpha_bar[timestep])
 
     def gather(self, timesteps: Tensor) -> Tensor:
-        """``alpha_bar`` of int64 timesteps of any shape, on their device (float32 where float64 is missing)."""
+        """``alpha_bar`` of int64 timesteps of any shape, on their device (float32 on MPS)."""
         dtype = torch.float32 if timesteps.device.type == "mps" else torch.float64
         return self.alpha_bar[timesteps.cpu()].to(device=timesteps.device, dtype=dtype)
 
@@ -88,7 +88,9 @@ def spaced_timesteps(schedule: Schedule, steps: int, spacing: Spacing = "quadrat
     if not 1 <= steps <= last + 1:
         raise SamplingError(f"The number of steps has to be 1 to {last + 1}, not {steps}.")
     if spacing not in SPACINGS:
-        raise SamplingError(f"There is no spacing '{spacing}'; choose one of {', '.join(SPACINGS)}.")
+        raise SamplingError(
+            f"There is no spacing '{spacing}'; choose one of {', '.join(SPACINGS)}."
+        )
     if steps == 1:
         return [last]
     grid = torch.linspace(1, 0, steps, dtype=torch.float64)

@@ -78,7 +78,7 @@ def dpmpp_2m_step(
     alpha_bar_next: float,
     history: History | None = None,
 ) -> Tensor:
-    """A DPM-Solver++(2M) move (Lu et al. 2022); first order without a history and on the last move."""
+    """A DPM-Solver++(2M) move (Lu et al. 2022); first order without a history and when last."""
     if alpha_bar_next == 1.0:
         return x0
     h = _log_snr(alpha_bar_next) - _log_snr(alpha_bar)
@@ -91,7 +91,7 @@ def dpmpp_2m_step(
 
 
 def _log_snr(alpha_bar: float) -> float:
-    """lambda = log(sqrt(alpha_bar) / sqrt(1 - alpha_bar)), the time of the exponential integrator."""
+    """lambda = log(sqrt(alpha_bar) / sqrt(1 - alpha_bar)), the integrator's time."""
     return 0.5 * math.log(alpha_bar / (1.0 - alpha_bar))
 
 

@@ -11,10 +11,10 @@ from torch import Tensor
 from napari_histoaug.errors import Cancelled
 
 from .predictions import x0_from_noise
-from .schedule import Schedule, SamplingError
+from .schedule import SamplingError, Schedule
 
 Denoiser = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""``denoise(x, t, hole) -> predicted noise``: x (B, C, H, W), t int64 (B,), hole bool (B, 1, H, W)."""
+"""``denoise(x, t, hole) -> noise``: x (B, C, H, W), t int64 (B,), hole bool (B, 1, H, W)."""
 Progress = Callable[[int, int], None]
 Cancel = Callable[[], bool]
 Preview = Callable[[int, int, Tensor], None]
@@ -51,7 +51,7 @@ class Evaluator:
     done: int = 0
 
     def __call__(self, x: Tensor, timestep: int) -> Tensor:
-        """The clean image (B, C, H, W) the network predicts in ``x``, everywhere (nothing pasted)."""
+        """The clean image (B, C, H, W) the network sees in ``x``; nothing is pasted into it."""
         if self.cancelled is not None and self.cancelled():
             raise Cancelled("The sampling was cancelled.")
         t = torch.full((x.shape[0],), timestep, dtype=torch.int64, device=x.device)

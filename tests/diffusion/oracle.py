@@ -2,7 +2,7 @@
 
 Images are N(0, S), S = 0.3 exp(-distance / 4) + 0.02 I on a 12 x 12 grid; the hole is the 6 x 6
 middle. Every sampler is then affine in the known pixels and in each noise tensor it draws, so its
-output distribution follows exactly from the derivatives: one run, one backward pass, no Monte Carlo.
+output distribution follows exactly from the derivatives: one run, one backward pass, no sampling.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class GaussianWorld:
         return float(cov.trace() / self.posterior.trace())
 
     def w2(self, mean_map: Tensor, cov: Tensor) -> float:
-        """Wasserstein-2 distance to the posterior over its standard deviation, root mean over knowns."""
+        """Wasserstein-2 to the posterior over its deviation, root mean square over the knowns."""
         wrong = mean_map - self.gain
         mean = (wrong @ self.cov_k @ wrong.T).trace()
         root = symmetric_root(self.posterior)
