@@ -12,6 +12,7 @@ import os
 import re
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -191,6 +192,7 @@ def _replace(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    finally:
+        # Gone when all went well; not removable when its folder is none.
+        with suppress(OSError):
+            temporary.unlink()
