@@ -29,6 +29,8 @@ class TiffLevel:
         Pixels.
     tile_shape : (height, width)
         The stored tile or strip.
+    page : tifffile.TiffPage
+        The page whose tags describe the level.
     planes : tuple of (page, plane)
         Where the samples are: one page with all of them, or one entry a channel.
     inverted : bool
@@ -39,14 +41,10 @@ class TiffLevel:
 
     shape: tuple[int, int]
     tile_shape: tuple[int, int]
+    page: tifffile.TiffPage
     planes: tuple[tuple[Page, int], ...]
     inverted: bool
     alpha: Literal["straight", "associated"] | None
-
-    @property
-    def page(self) -> tifffile.TiffPage:
-        """The page that describes the level."""
-        return self.planes[0][0].keyframe
 
     @cached_property
     def grid(self) -> tuple[int, int]:
@@ -122,6 +120,7 @@ def _level(series: tifffile.TiffPageSeries, path: Path) -> TiffLevel:
     return TiffLevel(
         shape=(page.imagelength, page.imagewidth),
         tile_shape=tile,
+        page=page,
         planes=planes,
         inverted=page.photometric == _GREY_INVERTED,
         alpha=_alpha(page),

@@ -91,7 +91,7 @@ class TiffReader:
 
     def _decode(self, level: TiffLevel, row: int, column: int) -> np.ndarray:
         planes = [
-            self._segment(page, level.segment_index(plane, row, column))
+            self._segment(level, page, level.segment_index(plane, row, column))
             for page, plane in level.planes
         ]
         missing = [plane is None for plane in planes]
@@ -113,7 +113,7 @@ class TiffReader:
             )
         return on_white(rgb, alpha, (255, 255, 255))
 
-    def _segment(self, page: Page, index: int) -> np.ndarray | None:
+    def _segment(self, level: TiffLevel, page: Page, index: int) -> np.ndarray | None:
         """Decode one stored tile or strip to (height, width, samples); None when it is empty."""
         count = page.databytecounts[index]
         if count == 0:
@@ -125,8 +125,7 @@ class TiffReader:
                 data = file.read(count)
             if len(data) < count:
                 raise TileError("the file ends inside this tile")
-            keyframe = page.keyframe
-            segment, _, _ = keyframe.decode(data, index, jpegtables=page.jpegtables)
+            segment, _, _ = level.page.decode(data, index, jpegtables=page.jpegtables)
         # imagecodecs raises subclasses of RuntimeError, one a codec.
         except (RuntimeError, ValueError, OSError, NotImplementedError) as error:
             raise TileError(str(error) or type(error).__name__) from error

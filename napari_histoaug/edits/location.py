@@ -1,0 +1,102 @@
+"""Where a slide's edits live: beside it, or among the user's own data."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from pathlib import Path
+
+import platformdirs
+
+from napari_histoaug.edits.errors import EditError, cannot_write
+from napari_histoaug.slides import Slide
+
+_MARKER = "store.json"
+_FORMAT = {"format": "histoaug-edits", "version": 1}
+
+
+def beside(slide: Slide) -> Path:
+    """Return the folder next to the slide."""
+    return slide.path.parent / f"{slide.name}.histoaug"
+
+
+def among_user_data(slide: Slide) -> Path:
+    """Return the folder under the user's data, named by the slide's hash."""
+    return _user_edits() / slide.sha256()
+
+
+def find_existing(slide: Slide) -> Path | None:
+    """Return the folder that already holds this slide's edits, one we may write to first."""
+    found = [beside(slide)] if is_store(beside(slide)) else []
+    # Hashing a large slide takes seconds, so only when somebody's edits are there at all.
+    if _user_edits().is_dir() and is_store(among_user_data(slide)):
+        found.append(among_user_data(slide))
+    found.sort(key=lambda folder: not os.access(folder, os.W_OK))
+    return found[0] if found else None
+
+
+def is_store(folder: Path) -> bool:
+    """Tell whether a folder holds edits."""
+    try:
+        return (folder / _MARKER).is_file()
+    except PermissionError:
+        return False
+
+
+def check_belongs(folder: Path, slide: Slide) -> None:
+    """Check that a folder's edits were made on this very slide.
+
+    Raises
+    ------
+    EditError
+        When they were made on other bytes, or the folder is of another kind.
+    """
+    try:
+        document = json.loads((folder / _MARKER).read_text("utf-8"))
+        version, sha256 = document["version"], document["slide_sha256"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise EditError(
+            f"The edits in {folder} cannot be read because {_MARKER} is damaged; restore it from a "
+            "backup or move that folder away."
+        ) from error
+    if version != _FORMAT["version"]:
+        raise EditError(
+            f"The edits in {folder} were written by a newer version; update napari-histoaug."
+        )
+    if sha256 != slide.sha256():
+        raise EditError(
+            f"The edits in {folder} belong to another slide: {slide.path.name} has other bytes "
+            "than the file they were made on; move that folder away or open the right slide."
+        )
+
+
+def create(folders: list[Path], slide: Slide) -> Path:
+    """Make an empty store in the first of several folders that lets us.
+
+    Raises
+    ------
+    EditError
+        When none does.
+    """
+    problem: OSError | None = None
+    for folder in folders:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            part = folder / f".{_MARKER}.{uuid.uuid4().hex}"
+            document = {**_FORMAT, "slide_sha256": slide.sha256(), "slide_id": slide.slide_id()}
+            part.write_text(json.dumps(document), "utf-8")
+            part.replace(folder / _MARKER)
+            return folder
+        except OSError as error:
+            problem = error
+    if problem is None or len(folders) == 1:
+        raise cannot_write(folders[0], problem or OSError())
+    raise EditError(
+        f"Edits can be kept neither beside the slide ({folders[0].parent}) nor in your own data "
+        f"folder ({folders[-1].parent}), {problem.strerror or problem}; make one of them writable."
+    )
+
+
+def _user_edits() -> Path:
+    return Path(platformdirs.user_data_dir("napari-histoaug")) / "edits"

@@ -1,0 +1,59 @@
+"""The provenance of one accepted edit."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+class EditRecord(BaseModel):
+    """Everything needed to explain generated pixels, and to generate them again.
+
+    Attributes
+    ----------
+    id : str
+        Name of the edit, unique; made when not given.
+    slide_sha256 : str
+        Hash of the slide's bytes.
+    box : (y, x, height, width)
+        Where the crop lies, in level-0 pixels.
+    label : str
+        Class that was painted.
+    method : str
+        Inpainting method.
+    steps, seed, evaluations : int
+        Sampler steps, random seed, forward passes spent.
+    donor : str or None
+        The real vessel used as a start.
+    model, model_sha256 : str or None
+        Generator name and hash of its weights.
+    mpp : (y, x) or None
+        Micrometres per pixel of level 0.
+    versions : dict of str to str
+        Software that took part.
+    created : str
+        UTC time, ISO 8601.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    id: str = Field(default_factory=lambda: uuid.uuid4().hex, pattern=r"^[0-9A-Za-z_-]{1,64}$")
+    slide_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    box: tuple[int, int, int, int]
+    label: str
+    method: str
+    steps: int | None = None
+    seed: int | None = None
+    donor: str | None = None
+    model: str | None = None
+    model_sha256: str | None = None
+    evaluations: int | None = None
+    mpp: tuple[float, float] | None = None
+    versions: dict[str, str] = Field(default_factory=dict)
+    created: str = Field(default_factory=_now)

@@ -1,0 +1,280 @@
+"""The accepted edits of one slide: kept beside it, never in it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_histoaug.edits import crops, location, painting
+from napari_histoaug.edits.errors import EditError
+from napari_histoaug.edits.journal import Event, Journal
+from napari_histoaug.edits.record import EditRecord
+from napari_histoaug.slides import Slide
+from napari_histoaug.slides.cache import ArrayCache
+
+_JOURNAL, _CROPS = "journal.jsonl", "edits"
+_CACHE_BYTES = 256 * 2**20
+
+
+class EditStore:
+    """Generated pixels over a slide, with undo; an overlay for the slide's pyramid.
+
+    Open one with :meth:`open`. Reading is safe from any thread while another accepts or undoes.
+    A folder on the disk is made with the first accepted edit, not before.
+    """
+
+    def __init__(self, slide: Slide, folders: list[Path] | None, existing: Path | None) -> None:
+        self._slide = slide
+        self._folders = folders
+        self._folder = existing
+        self._journal = Journal(existing / _JOURNAL) if existing else None
+        self._active: tuple[EditRecord, ...] = ()
+        self._undone: tuple[EditRecord, ...] = ()
+        self._known: set[str] = set()
+        self._lock = threading.RLock()
+        self._cache = ArrayCache(_CACHE_BYTES)
+        self._catch_up()
+
+    @classmethod
+    def open(cls, slide: Slide, folder: str | os.PathLike[str] | None = None) -> EditStore:
+        """Open the edits of a slide, none at first.
+
+        Parameters
+        ----------
+        slide : Slide
+        folder : path-like, optional
+            Where the edits are kept. By default ``<slide stem>.histoaug`` beside the slide, or the
+            user's data folder when the slide's own cannot be written.
+
+        Raises
+        ------
+        EditError
+            When edits are there but belong to another slide or are damaged.
+        """
+        folders = None if folder is None else [Path(folder).expanduser()]
+        if folders is None:
+            existing = location.find_existing(slide)
+        else:
+            existing = folders[0] if location.is_store(folders[0]) else None
+        if existing is not None:
+            location.check_belongs(existing, slide)
+        store = cls(slide, folders, existing)
+        store._check_complete()
+        return store
+
+    @property
+    def folder(self) -> Path:
+        """Where the edits are kept, or would be kept with the first one."""
+        if self._folder is not None:
+            return self._folder
+        return self._folders[0] if self._folders else location.beside(self._slide)
+
+    @property
+    def edits(self) -> list[EditRecord]:
+        """The edits in force, oldest first."""
+        return list(self._active)
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether :meth:`undo` would take something back."""
+        return bool(self._active)
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether :meth:`redo` would bring something back."""
+        return bool(self._undone)
+
+    def accept(self, image: np.ndarray, changed: np.ndarray, record: EditRecord) -> EditRecord:
+        """Keep generated pixels.
+
+        Parameters
+        ----------
+        image : uint8 (height, width, 3)
+            Level-0 pixels of ``record.box``.
+        changed : bool (height, width)
+            True where pixels were generated; only these are ever shown.
+        record : EditRecord
+            Their provenance.
+
+        Returns
+        -------
+        EditRecord
+            `record`.
+
+        Raises
+        ------
+        EditError
+            When the edit does not fit this slide, or could not be written (nothing is kept then).
+        """
+        image, changed = self._checked(image, changed, record)
+        with self._lock:
+            folder, journal = self._on_disk()
+            self._catch_up()
+            if record.id in self._known:
+                raise EditError(f"Edit {record.id} was accepted before; give it a new id.")
+            path = crops.write_crop(folder / _CROPS, record, image, changed)
+            try:
+                journal.append("accept", record.id, record)
+            except EditError:
+                shutil.rmtree(path, ignore_errors=True)
+                raise
+            self._apply(Event("accept", record.id, record))
+        return record
+
+    def undo(self) -> EditRecord | None:
+        """Take the last edit back; return its record, None when there is none."""
+        return self._step("undo")
+
+    def redo(self) -> EditRecord | None:
+        """Bring the last undone edit back; return its record, None when there is none."""
+        return self._step("redo")
+
+    def paste(
+        self, block: np.ndarray, y: int, x: int, downsample: tuple[float, float] = (1.0, 1.0)
+    ) -> None:
+        """Paint the edits into a block of slide pixels, later ones over earlier ones.
+
+        Parameters
+        ----------
+        block : uint8 (H, W, 3)
+            Changed in place.
+        y, x : int
+            Position of ``block[0, 0]`` in pixels of the level.
+        downsample : (dy, dx)
+            Of the level. At 1 generated bytes are copied; elsewhere their area mean is blended in
+            by the share of the pixel they cover, the same whichever block is read.
+        """
+        place = (y, x, *block.shape[:2])
+        scale = (float(downsample[0]), float(downsample[1]))
+        for record in self._active:
+            box = record.box if scale == (1.0, 1.0) else painting.box_at(record.box, scale)
+            common = painting.overlap(box, place)
+            if common is None:
+                continue
+            view = block[painting.within(common, place)]
+            pixels = self._pixels(record, scale)[painting.within(common, box)]
+            if scale == (1.0, 1.0):
+                painting.copy_onto(view, pixels)
+            else:
+                painting.blend_onto(view, pixels)
+
+    def read_block(self, slide: Slide, y: int, x: int, height: int, width: int) -> np.ndarray:
+        """Return level-0 pixels with the edits in them, uint8 (height, width, 3)."""
+        block = slide.read_block(0, y, x, height, width)
+        self.paste(block, y, x)
+        return block
+
+    def synthetic(self, y: int, x: int, height: int, width: int) -> np.ndarray:
+        """Return bool (height, width): True where a level-0 pixel is generated."""
+        out = np.zeros((height, width), bool)
+        place = (y, x, height, width)
+        for record in self._active:
+            common = painting.overlap(record.box, place)
+            if common is not None:
+                pixels = self._pixels(record, (1.0, 1.0))[painting.within(common, record.box)]
+                out[painting.within(common, place)] |= pixels[..., 3] != 0
+        return out
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, EditStore) and self.folder == other.folder
+
+    def __hash__(self) -> int:
+        return hash(self._slide.path)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return EditStore.open, (self._slide, self.folder if self._folders else None)
+
+    def _step(self, event: str) -> EditRecord | None:
+        with self._lock:
+            self._catch_up()
+            source = self._active if event == "undo" else self._undone
+            if not source or self._journal is None:
+                return None
+            record = source[-1]
+            self._journal.append("undo" if event == "undo" else "redo", record.id)
+            self._apply(Event(event, record.id, None))
+        return record
+
+    def _pixels(self, record: EditRecord, scale: tuple[float, float]) -> np.ndarray:
+        if scale == (1.0, 1.0):
+            return self._cache.get(
+                (record.id, scale), lambda: crops.read_crop(self.folder / _CROPS, record)
+            )
+        return self._cache.get(
+            (record.id, scale),
+            lambda: painting.coarsen(self._pixels(record, (1.0, 1.0)), record.box, scale),
+        )
+
+    def _on_disk(self) -> tuple[Path, Journal]:
+        """Return the folder and its journal, made now when this is the first edit."""
+        if self._folder is None or self._journal is None:
+            folders = self._folders or [
+                location.beside(self._slide),
+                location.among_user_data(self._slide),
+            ]
+            existing = next((folder for folder in folders if location.is_store(folder)), None)
+            if existing is not None:  # another window was first
+                location.check_belongs(existing, self._slide)
+            self._folder = existing or location.create(folders, self._slide)
+            self._journal = Journal(self._folder / _JOURNAL)
+        return self._folder, self._journal
+
+    def _catch_up(self) -> None:
+        """Apply what the journal says beyond what we know, by us or by another window."""
+        if self._journal is not None:
+            for event in self._journal.new_events():
+                self._apply(event)
+
+    def _apply(self, event: Event) -> None:
+        if event.record is not None:
+            self._known.add(event.id)
+            self._active, self._undone = (*self._active, event.record), ()
+        elif event.event == "undo" and self._active and self._active[-1].id == event.id:
+            self._undone = (*self._undone, self._active[-1])
+            self._active = self._active[:-1]
+        elif event.event == "redo" and self._undone and self._undone[-1].id == event.id:
+            self._active = (*self._active, self._undone[-1])
+            self._undone = self._undone[:-1]
+        else:
+            raise EditError(
+                f"The journal in {self.folder} takes back edit {event.id}, which is not the last "
+                "one; restore it from a backup or move that folder away."
+            )
+
+    def _check_complete(self) -> None:
+        for record in self._active:
+            if not (crops.crop_path(self.folder / _CROPS, record) / "zarr.json").is_file():
+                raise EditError(
+                    f"The pixels of edit {record.id} are missing from {self.folder}; restore that "
+                    "folder from a backup or move it away to see the slide without edits."
+                )
+
+    def _checked(
+        self, image: np.ndarray, changed: np.ndarray, record: EditRecord
+    ) -> tuple[np.ndarray, np.ndarray]:
+        y, x, height, width = record.box
+        rows, columns = self._slide.levels[0].shape
+        if image.shape != (height, width, 3) or changed.shape != (height, width):
+            raise EditError(
+                f"The edit's image {image.shape} and mask {changed.shape} do not fit its box of "
+                f"{height} x {width} pixels; generate it again."
+            )
+        if image.dtype != np.uint8:
+            raise EditError(f"The edit's image is {image.dtype}, not uint8; generate it again.")
+        if min(y, x) < 0 or y + height > rows or x + width > columns:
+            raise EditError(
+                f"The edit's box {record.box} does not lie inside the slide of {rows} x {columns} "
+                "pixels; paint inside the slide."
+            )
+        if not changed.any():
+            raise EditError("The edit changes no pixel; paint a mask first.")
+        if record.slide_sha256 != self._slide.sha256():
+            raise EditError(
+                f"The edit was made on another slide than {self._slide.path.name}; open that one."
+            )
+        return image, changed != 0
