@@ -16,8 +16,6 @@ from napari_histoaug.models.autoencoders import Autoencoder
 VALIDATION_CROPS = 32
 
 
-
-
 class AutoencoderTask:
     """Reconstruction of random crops."""
 

@@ -43,7 +43,9 @@ class LoopConfig(_Section):
     batch: int = Field(16, ge=1)
     learning_rate: float = Field(2e-4, gt=0)
     warmup: int = Field(100, ge=0, description="steps of linear warm-up")
-    decay_to: float = Field(1.0, gt=0, le=1, description="exponential decay to this share at the end")
+    decay_to: float = Field(
+        1.0, gt=0, le=1, description="exponential decay to this share at the end"
+    )
     ema: float = Field(0.999, ge=0, lt=1)
     precision: Literal["no", "bf16", "fp16"] = "no"
     threads: int | None = Field(None, ge=1, description="CPU threads; all when omitted")

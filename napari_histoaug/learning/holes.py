@@ -18,9 +18,7 @@ def align_to_cells(hole: Bool, cell: int) -> Bool:
     return np.kron(cells, np.ones((cell, cell), bool)).astype(bool)
 
 
-def training_hole(
-    rng: np.random.Generator, labels: Labels, cell: int, full_share: float
-) -> Bool:
+def training_hole(rng: np.random.Generator, labels: Labels, cell: int, full_share: float) -> Bool:
     """Draw the hole of one example.
 
     Parameters

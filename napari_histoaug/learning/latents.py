@@ -11,7 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from napari_histoaug.learning.tissue import Region, Tissue, TissueError, find_fields, read_field, turn
+from napari_histoaug.learning.tissue import (
+    Region,
+    Tissue,
+    TissueError,
+    find_fields,
+    read_field,
+    turn,
+)
 from napari_histoaug.models import LatentStatistics
 from napari_histoaug.models.autoencoders import Autoencoder
 

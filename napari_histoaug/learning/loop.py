@@ -155,7 +155,9 @@ class Run:
         left = pace * (c.steps - p.step)
         if c.minutes is not None:
             left = min(left, 60 * c.minutes - p.seconds)
-        say(f"step {p.step}/{c.steps}, loss {loss:.4f}, {pace:.2f} s a step, {left / 60:.0f} min left")
+        say(
+            f"step {p.step}/{c.steps}, loss {loss:.4f}, {pace:.2f} s a step, {left / 60:.0f} min left"
+        )
         self._log({"loss": loss})
 
     def _validate(self, say: Callable[[str], None]) -> None:

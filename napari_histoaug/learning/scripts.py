@@ -23,7 +23,13 @@ from napari_histoaug.learning.diffusion import DiffusionTask, new_unet
 from napari_histoaug.learning.latents import cache_latents, latent_tissue
 from napari_histoaug.learning.loop import Run
 from napari_histoaug.learning.tissue import Tissue, find_fields, pixel_tissue
-from napari_histoaug.models import LatentStatistics, SpadeUNet, load_autoencoder, load_unet, save_network
+from napari_histoaug.models import (
+    LatentStatistics,
+    SpadeUNet,
+    load_autoencoder,
+    load_unet,
+    save_network,
+)
 from napari_histoaug.models.autoencoders import Autoencoder
 from napari_histoaug.models.folder import GeneratorIndex, save_generator
 

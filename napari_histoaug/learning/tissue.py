@@ -46,7 +46,9 @@ def find_fields(folder: Path, cases: Sequence[str]) -> list[Path]:
     return found
 
 
-def read_field(path: Path, labels: Path | None) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+def read_field(
+    path: Path, labels: Path | None
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     """Read a field and its label map.
 
     Returns
@@ -66,9 +68,13 @@ def read_field(path: Path, labels: Path | None) -> tuple[npt.NDArray[np.uint8], 
             return image, np.zeros(image.shape[:2], np.uint8)
         mask = np.asarray(Image.open(labels / f"{path.stem}.png").convert("L"))
     except OSError as error:
-        raise TissueError(f"{path.stem} cannot be read ({error}); propose its labels first.") from None
+        raise TissueError(
+            f"{path.stem} cannot be read ({error}); propose its labels first."
+        ) from None
     if mask.shape != image.shape[:2]:
-        raise TissueError(f"The labels of {path.stem} are {mask.shape}, the field is {image.shape[:2]}.")
+        raise TissueError(
+            f"The labels of {path.stem} are {mask.shape}, the field is {image.shape[:2]}."
+        )
     return image, mask
 
 

@@ -111,7 +111,9 @@ class TinyAutoencoder(nn.Module):
         return self.decode(self.encode(image)), image.new_zeros(())
 
 
-def load_taesd(model: TinyAutoencoder, encoder: dict[str, Tensor], decoder: dict[str, Tensor]) -> None:
+def load_taesd(
+    model: TinyAutoencoder, encoder: dict[str, Tensor], decoder: dict[str, Tensor]
+) -> None:
     """Fill `model` with the published weights of TAESD's FLUX.2 variant, matched by order.
 
     Parameters

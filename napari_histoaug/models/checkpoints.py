@@ -50,7 +50,9 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ModelError(f"The model folder {path.parent} has no {path.name}; choose a complete one.") from None
+        raise ModelError(
+            f"The model folder {path.parent} has no {path.name}; choose a complete one."
+        ) from None
     except (OSError, ValueError) as error:
         raise ModelError(f"{path} cannot be read ({error}); get the model again.") from None
     if not isinstance(content, dict):
@@ -84,7 +86,9 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
-        raise ModelError(f"The model folder {path.parent} has no {path.name}; choose a complete one.") from None
+        raise ModelError(
+            f"The model folder {path.parent} has no {path.name}; choose a complete one."
+        ) from None
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{path} is damaged ({error}); get the model again.") from None
 
@@ -104,7 +108,9 @@ def save_network(model: nn.Module, folder: Path, *, dtype: torch.dtype | None = 
     folder.mkdir(parents=True, exist_ok=True)
     config = model.config
     assert isinstance(config, BaseModel)
-    write_json(folder / CONFIG, {"_class_name": type(model).__name__, **config.model_dump(mode="json")})
+    write_json(
+        folder / CONFIG, {"_class_name": type(model).__name__, **config.model_dump(mode="json")}
+    )
     tensors = {
         name: tensor.detach().to("cpu", dtype if tensor.is_floating_point() else None)
         for name, tensor in model.state_dict().items()
@@ -124,7 +130,9 @@ def load_network(folder: Path) -> nn.Module:
     config = read_json(folder / CONFIG)
     name = config.pop("_class_name", None)
     if name not in _KINDS:
-        raise ModelError(f"{folder / CONFIG} names the unknown network {name!r}; known are {', '.join(_KINDS)}.")
+        raise ModelError(
+            f"{folder / CONFIG} names the unknown network {name!r}; known are {', '.join(_KINDS)}."
+        )
     shape, build = _KINDS[name]
     try:
         model = build(shape.model_validate(config))
@@ -156,7 +164,9 @@ def check_tensors(expected: dict[str, Tensor], found: dict[str, Tensor], folder:
                 f"{tuple(tensor.shape)}; the two do not belong together."
             )
         if not torch.isfinite(found[name]).all():
-            raise ModelError(f"{path} holds values in {name} that are not finite; get the model again.")
+            raise ModelError(
+                f"{path} holds values in {name} that are not finite; get the model again."
+            )
     extra = sorted(set(found) - set(expected))
     if extra:
         raise ModelError(f"{path} holds the tensor {extra[0]}, which {CONFIG} does not know.")

@@ -96,7 +96,9 @@ def save_generator(
     }
     write_json(scheduler / "scheduler_config.json", content)
     # The index comes last: a folder that has one is complete.
-    write_json(folder / INDEX, {"_class_name": "HistoaugGenerator", **index.model_dump(mode="json")})
+    write_json(
+        folder / INDEX, {"_class_name": "HistoaugGenerator", **index.model_dump(mode="json")}
+    )
 
 
 def load_parts(folder: Path) -> GeneratorParts:
@@ -113,11 +115,15 @@ def load_parts(folder: Path) -> GeneratorParts:
     content.pop("_class_name", None)
     try:
         index = GeneratorIndex.model_validate(content)
-        schedule = ScheduleConfig.model_validate(read_json(folder / "scheduler" / "scheduler_config.json"))
+        schedule = ScheduleConfig.model_validate(
+            read_json(folder / "scheduler" / "scheduler_config.json")
+        )
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise ModelError(f"The model folder {folder} is not valid at {where}: {first['msg']}.") from None
+        raise ModelError(
+            f"The model folder {folder} is not valid at {where}: {first['msg']}."
+        ) from None
     unet = load_unet(folder / "unet")
     space = None
     if index.latents is not None:
@@ -128,7 +134,9 @@ def load_parts(folder: Path) -> GeneratorParts:
     return GeneratorParts(index, schedule, unet, space, sha256_of([folder / INDEX, *files]))
 
 
-def _check_fit(folder: Path, index: GeneratorIndex, unet: SpadeUNet, space: LatentSpace | None) -> None:
+def _check_fit(
+    folder: Path, index: GeneratorIndex, unet: SpadeUNet, space: LatentSpace | None
+) -> None:
     wanted = space.channels if space else 3
     if unet.config.channels != wanted:
         raise ModelError(

@@ -79,7 +79,9 @@ class SpadeUNet(nn.Module):
         inputs = cells * (c.channels + 1) + (self.label_channels if c.label_input else 0)
         self.time_width = 4 * c.width
         self.embed = nn.Sequential(
-            nn.Linear(c.width, self.time_width), nn.SiLU(), nn.Linear(self.time_width, self.time_width)
+            nn.Linear(c.width, self.time_width),
+            nn.SiLU(),
+            nn.Linear(self.time_width, self.time_width),
         )
         self.dataset = nn.Embedding(c.datasets + 1, self.time_width) if c.datasets else None
         widths = [c.width * m for m in c.multipliers]
@@ -199,10 +201,14 @@ class SpadeUNet(nn.Module):
         holes = [F.avg_pool2d(m, c.unshuffle)]
         for _ in c.multipliers[1:]:
             holes.append(F.avg_pool2d(holes[-1], 2))
-        h = self._decode(*self._encode(torch.cat(parts, 1), noisy, clean, holes), noisy, clean, holes, maps)
+        h = self._decode(
+            *self._encode(torch.cat(parts, 1), noisy, clean, holes), noisy, clean, holes, maps
+        )
         return F.pixel_shuffle(self.leave(F.silu(self.leave_norm(h))), c.unshuffle)
 
-    def _times(self, t: Tensor, dataset: Tensor | None, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    def _times(
+        self, t: Tensor, dataset: Tensor | None, dtype: torch.dtype
+    ) -> tuple[Tensor, Tensor]:
         both = torch.cat([t, torch.zeros_like(t)])
         embedded = self.embed(timestep_embedding(both, self.config.width).to(dtype))
         if self.dataset is not None:

@@ -1,0 +1,161 @@
+"""A generator ready to use: networks on a device, and what they were taught."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+import torch
+
+from napari_histoaug.diffusion import Schedule, linear_schedule
+from napari_histoaug.errors import HistoaugError
+from napari_histoaug.generation.device import pick_device
+from napari_histoaug.models import LatentSpace, ModelError, SpadeUNet
+from napari_histoaug.models.folder import INDEX, GeneratorIndex, load_parts
+
+PACKAGED = Path(__file__).parents[1] / "models" / "generators"
+DEFAULT = "bundled"
+BACKGROUND = ("background", "tissue")
+
+
+class GenerationError(HistoaugError):
+    """A request that a generator cannot fulfil."""
+
+
+@dataclass(frozen=True)
+class Generator:
+    """Networks and what they were taught.
+
+    Attributes
+    ----------
+    unet : SpadeUNet
+        The diffusion network.
+    autoencoder : LatentSpace or None
+        Between pixels and latents; None for a pixel-space generator.
+    schedule : Schedule
+        The noise schedule of its training.
+    index : GeneratorIndex
+        Classes, pixel size, sampling defaults.
+    sha256 : str
+        Of the folder's files, for provenance.
+    device : torch.device
+        Where the networks are.
+    """
+
+    unet: SpadeUNet
+    autoencoder: LatentSpace | None
+    schedule: Schedule
+    index: GeneratorIndex
+    sha256: str
+    device: torch.device
+
+    @property
+    def name(self) -> str:
+        """What the generator is called."""
+        return self.index.name
+
+    @property
+    def mpp(self) -> tuple[float, float]:
+        """Micrometres per pixel it works at, (y, x)."""
+        return self.index.mpp
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes it knows, in label-mask order (mask value = 1 + index)."""
+        return self.index.classes
+
+    @property
+    def default_steps(self) -> int:
+        """Network evaluations of a pixel-time inpaint unless told otherwise."""
+        return self.index.sampling.steps
+
+    @property
+    def cell(self) -> int:
+        """Pixels that are synthesised or kept together, along each axis."""
+        factor = self.autoencoder.factor if self.autoencoder else 1
+        return factor * self.unet.config.unshuffle
+
+    @property
+    def stride(self) -> int:
+        """Sides of the network's windows are multiples of this many pixels."""
+        factor = self.autoencoder.factor if self.autoencoder else 1
+        return factor * self.unet.stride
+
+    def value_of(self, label: str) -> int:
+        """Return the label-mask value of a class name; 0 for "background" or "tissue".
+
+        Raises
+        ------
+        GenerationError
+            When the generator does not know the class.
+        """
+        if label in BACKGROUND:
+            return 0
+        if label not in self.classes:
+            known = ", ".join((*self.classes, BACKGROUND[0]))
+            raise GenerationError(
+                f"The model {self.name} does not know {label!r}; it knows {known}."
+            )
+        return 1 + self.classes.index(label)
+
+
+def user_generators() -> Path:
+    """The folder in which generators added by the user are looked up by name."""
+    return platformdirs.user_data_path("napari-histoaug") / "generators"
+
+
+def available_generators() -> list[str]:
+    """Names of the generators that :func:`load_generator` finds without a path."""
+    folders = [p for root in (PACKAGED, user_generators()) if root.is_dir() for p in root.iterdir()]
+    return sorted({p.name for p in folders if (p / INDEX).is_file()})
+
+
+def find_generator(source: str | Path | None) -> Path:
+    """Return the folder of a generator given by name or path; the bundled one for None.
+
+    Raises
+    ------
+    ModelError
+        When there is no such generator.
+    """
+    name = DEFAULT if source is None else str(source)
+    if name in available_generators():
+        roots = (PACKAGED, user_generators())
+        return next(root / name for root in roots if (root / name / INDEX).is_file())
+    folder = Path(name)
+    if folder.is_dir():
+        return folder
+    known = ", ".join(available_generators()) or "none"
+    raise ModelError(
+        f"There is no model {name!r}: neither a folder nor one of the known ones ({known})."
+    )
+
+
+def load_generator(source: str | Path | None = None, device: str = "auto") -> Generator:
+    """Load a generator.
+
+    Parameters
+    ----------
+    source : str or Path, optional
+        A name, a generator folder, or None for the bundled one.
+    device : str
+        "auto", "cpu", "cuda", "cuda:1", "mps".
+
+    Raises
+    ------
+    ModelError
+        When the folder is missing, incomplete or damaged; one sentence that names the file.
+    """
+    target = pick_device(device)
+    parts = load_parts(find_generator(source))
+    s = parts.schedule
+    space = parts.latent_space
+    return Generator(
+        unet=parts.unet.to(target, memory_format=torch.channels_last).requires_grad_(False),
+        autoencoder=None if space is None else space.to(target).requires_grad_(False),
+        schedule=linear_schedule(s.num_train_timesteps, s.beta_start, s.beta_end),
+        index=parts.index,
+        sha256=parts.sha256,
+        device=target,
+    )
