@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from napari_histoaug.diffusion import SOLVERS, sample_inpainting
+from napari_histoaug.diffusion import sample_inpainting
 
 REPAINT_PAPER = 0.131
 # method, options, evaluations, W2 / posterior deviation, variance ratio
@@ -107,8 +107,12 @@ def test_errors_vanish_with_the_step_size(world):
     assert second[0] / second[1] > 3
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
-def test_plain_sampling_has_the_moments_of_the_data(world, solver: str):
+# First-order solvers lose a few per cent of the variance even with 200 levels.
+@pytest.mark.parametrize(
+    ("solver", "steps", "allowed"),
+    [("dpmpp-2m", 40, 0.01), ("ddim", 200, 0.025), ("ancestral", 200, 0.04)],
+)
+def test_plain_sampling_has_the_moments_of_the_data(world, solver: str, steps: int, allowed: float):
     """The covariance of whole images, again exactly, against S."""
     pixels = 144
     drawn: list[torch.Tensor] = []
@@ -119,12 +123,10 @@ def test_plain_sampling_has_the_moments_of_the_data(world, solver: str):
 
     known = torch.zeros(pixels, 1, 12, 12, dtype=torch.float64, requires_grad=True)
     everywhere = torch.ones(pixels, 1, 12, 12, dtype=torch.bool)
-    steps = 40 if solver == "dpmpp-2m" else 200
     out = sample_inpainting(
         world.pixel_time, known, everywhere, steps=steps, solver=solver, noise=noise
     )
     rows = torch.autograd.grad(out.reshape(pixels, -1).diagonal().sum(), drawn)
     cov = sum(r.reshape(pixels, -1) @ r.reshape(pixels, -1).T for r in rows)
     off = torch.linalg.matrix_norm(cov - world.cov) / torch.linalg.matrix_norm(world.cov)
-    # the ancestral posterior variance is too small by a first-order term: 3.4 % at 200 levels
-    assert off < (0.04 if solver == "ancestral" else 0.02)
+    assert off < allowed
