@@ -53,10 +53,10 @@ class Summary:
     label: str = ""
     method: str = ""
     steps: int | None = None
-    evaluations: int = 0
-    seed: int = 0
-    model: str = ""
-    model_sha256: str = ""
+    evaluations: int | None = None
+    seed: int | None = None
+    model: str | None = None
+    model_sha256: str | None = None
     changed_pixels: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
 
