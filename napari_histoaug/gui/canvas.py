@@ -137,8 +137,18 @@ def add_canvas(
     layer.selected_label = value
     layer.brush_size = brush_size(float(viewer.camera.zoom), scale)
     layer.mode = "paint"
+    _outline(layer)
     viewer.layers.selection.active = layer
     return PaintCanvas(layer, slide_layer, box, downsample)
+
+
+def _outline(layer: Labels) -> None:
+    """Show where the canvas ends, where napari can."""
+    frame = getattr(layer, "bounding_box", None)
+    if frame is not None:
+        frame.points = False
+        frame.line_thickness = 1
+        frame.visible = True
 
 
 def brush_size(zoom: float, scale: Pair) -> int:

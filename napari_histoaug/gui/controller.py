@@ -41,12 +41,12 @@ def _explained(action: _F) -> _F:
     """Turn a HistoaugError into a notification with its sentence, without a traceback."""
 
     @functools.wraps(action)
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
+    def wrapped(controller: Controller) -> None:
         try:
-            return action(*args, **kwargs)
+            controller.sentence = ""
+            action(controller)
         except HistoaugError as error:
-            show_warning(str(error))
-            return None
+            controller.tell(str(error), show_warning)
 
     return wrapped  # type: ignore[return-value]
 
@@ -86,6 +86,8 @@ class Controller:
         How to generate.
     folder : str
         Where *Export pair* writes.
+    sentence : str
+        What went wrong last, empty when nothing did since the last action.
     """
 
     changed = Signal()
@@ -105,6 +107,7 @@ class Controller:
         self.classes = classes or ClassTable.preset("breast")
         self.settings = work.Settings(label=self.classes.names[0])
         self.folder = ""
+        self.sentence = ""
         self.canvas_limit = CANVAS_LIMIT
         self.job: Job | None = None
         self.proposal: Proposal | None = None
@@ -278,7 +281,9 @@ class Controller:
     def _proposed(self, proposal: Proposal, parts: list[work.Part]) -> None:
         if proposal.slide_layer not in self.viewer.layers:
             proposal.remove()
-            show_warning("The result was dropped because its slide was closed in the meantime.")
+            self.tell(
+                "The result was dropped because its slide was closed in the meantime.", show_warning
+            )
             return
         proposal.show_parts(parts)
         self.proposal = proposal
@@ -286,7 +291,7 @@ class Controller:
 
     def _failed(self, proposal: Proposal, error: HistoaugError) -> None:
         proposal.remove()
-        show_error(str(error))
+        self.tell(str(error), show_error)
 
     def _learn_classes(self) -> None:
         """Offer the classes of the loaded network beside those of the table."""
@@ -313,7 +318,7 @@ class Controller:
             lambda handle: work.accept(handle, proposal.session, proposal.parts),
             JobCallbacks(
                 done=lambda records: self._accepted(proposal),
-                failed=lambda error: show_error(str(error)),
+                failed=lambda error: self.tell(str(error), show_error),
             ),
         )
 
@@ -357,7 +362,7 @@ class Controller:
             lambda handle: move(),
             JobCallbacks(
                 done=lambda record: self._show_edits(session, [record.box] if record else []),
-                failed=lambda error: show_error(str(error)),
+                failed=lambda error: self.tell(str(error), show_error),
             ),
         )
 
@@ -398,7 +403,7 @@ class Controller:
             lambda handle: work.export(handle, session, folder, value),
             JobCallbacks(
                 done=lambda path: show_info(f"The pair was written to {path.parent}."),
-                failed=lambda error: show_error(str(error)),
+                failed=lambda error: self.tell(str(error), show_error),
             ),
         )
 
@@ -414,6 +419,12 @@ class Controller:
 
     def _ended(self) -> None:
         self.job = None
+        self.changed.emit()
+
+    def tell(self, sentence: str, show: Callable[[str], None]) -> None:
+        """Say a sentence in a napari notification, and keep it for the panel."""
+        self.sentence = sentence
+        show(sentence)
         self.changed.emit()
 
     @staticmethod

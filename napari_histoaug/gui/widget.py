@@ -14,6 +14,7 @@ from napari_histoaug.gui.panels.generate import GeneratePanel
 from napari_histoaug.gui.panels.paint import PaintPanel
 from napari_histoaug.gui.panels.review import ReviewPanel
 from napari_histoaug.gui.panels.slide import SlidePanel
+from napari_histoaug.gui.preferences import preferences
 
 if TYPE_CHECKING:
     from napari_histoaug.annotations import ClassTable
@@ -32,7 +33,7 @@ class HistoaugWidget(QScrollArea):
     Attributes
     ----------
     controller : Controller
-    slide_panel, paint_panel, generate_panel, review_panel, export_panel : the panels, in workflow order
+    slide_panel, paint_panel, generate_panel, review_panel, export_panel : in workflow order
     """
 
     def __init__(
@@ -46,6 +47,9 @@ class HistoaugWidget(QScrollArea):
         self.controller = controller = Controller(
             napari_viewer, inpaint=inpaint, load_generator=load_generator, classes=classes
         )
+        chosen = preferences()
+        controller.settings.device, controller.settings.model = chosen.device, chosen.model
+        controller.canvas_limit = chosen.canvas_pixels
         self.slide_panel = SlidePanel(controller)
         self.paint_panel = PaintPanel(controller)
         self.generate_panel = GeneratePanel(controller)
@@ -68,7 +72,7 @@ class HistoaugWidget(QScrollArea):
     def _lay_out(self) -> None:
         inside = QWidget()
         column = QVBoxLayout(inside)
-        column.setContentsMargins(6, 6, 6, 6)
+        column.setContentsMargins(6, 10, 6, 6)
         column.setSpacing(10)
         for panel in self._panels:
             column.addWidget(panel)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -174,6 +176,7 @@ def accept(handle: JobHandle, session: SlideSession, parts: Sequence[Part]) -> l
             model_sha256=part.model_sha256,
             evaluations=result.evaluations,
             mpp=session.slide.mpp,
+            versions=versions(),
         )
         try:
             record = session.edits.accept(part.image, part.changed, record)
@@ -184,6 +187,17 @@ def accept(handle: JobHandle, session: SlideSession, parts: Sequence[Part]) -> l
         session.holes[record.id] = part.hole
         records.append(record)
     return records
+
+
+def versions() -> dict[str, str]:
+    """Versions of the software that made the pixels, read without importing it."""
+    found = {"python": platform.python_version()}
+    for package in ("napari-histoaug", "torch", "numpy"):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
 
 
 def export(handle: JobHandle, session: SlideSession, folder: Path, value: int) -> Path:
@@ -216,8 +230,8 @@ def export(handle: JobHandle, session: SlideSession, folder: Path, value: int) -
         seed=edit.seed,
         steps=edit.steps,
         evaluations=edit.evaluations,
-        model=edit.model,
-        model_sha256=edit.model_sha256,
+        model=edit.model or "",
+        model_sha256=edit.model_sha256 or "",
         synthetic_fraction=float(synthetic.mean()),
     )
     mask = np.where(hole, value, 0).astype(np.uint8)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from qtpy.QtWidgets import QGroupBox, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
-MUTED = "color: palette(mid);"
 WARNING = "color: #d9822b;"
+
+NEXT_STEP = "QPushButton:enabled { background-color: #2f6fb5; color: white; font-weight: bold; }"
+"""Style of the one button a panel is about, while it can be clicked."""
 
 
 class Panel(QGroupBox):

@@ -31,7 +31,9 @@ class ExportPanel(Panel):
         self.export_button.clicked.connect(lambda: controller.export_pair())
 
     def refresh(self) -> None:
-        """Show whether there is something to export."""
+        """Show the folder and whether there is something to export."""
+        if self.folder_edit.text() != self._controller.folder:
+            self.folder_edit.setText(self._controller.folder)
         explain(
             self.export_button,
             "Write the last accepted edit: image and mask (PNG) and a row in manifest.csv.",

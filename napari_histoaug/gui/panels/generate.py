@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import (
     QComboBox,
     QFormLayout,
     QLineEdit,
     QProgressBar,
     QPushButton,
+    QSizePolicy,
     QSpinBox,
     QWidget,
 )
@@ -15,7 +17,7 @@ from superqt import QCollapsible
 
 from napari_histoaug.gui.controller import Controller
 from napari_histoaug.gui.jobs import Progress
-from napari_histoaug.gui.panels.common import Panel, explain, note
+from napari_histoaug.gui.panels.common import NEXT_STEP, WARNING, Panel, explain, note
 
 RUN, CANCEL = "Inpaint vessel", "Cancel"
 METHODS = {
@@ -32,17 +34,31 @@ class GeneratePanel(Panel):
     def __init__(self, controller: Controller) -> None:
         super().__init__("3  Generate")
         self._controller = controller
+        self._was_busy = False
         self.run_button = QPushButton(RUN)
         self.progress_bar = QProgressBar()
         self.progress_bar.setTextVisible(False)
         self.progress_bar.setFixedHeight(6)
         self.progress_label = note()
-        self.advanced = QCollapsible("Advanced")
-        self.advanced.addWidget(self._options())
+        self.advanced = self._folded(self._options())
         for widget in (self.run_button, self.progress_bar, self.progress_label, self.advanced):
             self.rows.addWidget(widget)
         self.run_button.clicked.connect(self._clicked)
         controller.progressed.connect(self._show_progress)
+
+    @staticmethod
+    def _folded(content: QWidget) -> QCollapsible:
+        # its own icons are drawn black, also on a dark theme
+        fold = QCollapsible("▸ Advanced", collapsedIcon=QIcon(), expandedIcon=QIcon())
+        fold.addWidget(content)
+        fold.setContentsMargins(0, 0, 0, 0)
+        fold.toggleButton().setStyleSheet("background: transparent; text-align: left;")
+        fold.toggleButton().setToolTip("Method, steps, seed, device and model.")
+        fold.toggled.connect(lambda on: fold.setText("▾ Advanced" if on else "▸ Advanced"))
+        layout = fold.layout()
+        if layout is not None:
+            layout.setContentsMargins(0, 0, 0, 0)
+        return fold
 
     def _options(self) -> QWidget:
         settings = self._controller.settings
@@ -52,7 +68,7 @@ class GeneratePanel(Panel):
             self.method_box.setItemData(self.method_box.count() - 1, tip, 3)  # Qt.ToolTipRole
         self.steps_box = QSpinBox()
         self.steps_box.setRange(0, 1000)
-        self.steps_box.setSpecialValueText("model's choice")
+        self.steps_box.setSpecialValueText("auto")
         self.seed_box = QSpinBox()
         self.seed_box.setRange(0, 2**31 - 1)
         self.device_box = QComboBox()
@@ -61,7 +77,10 @@ class GeneratePanel(Panel):
         self.model_edit.setPlaceholderText("bundled")
         tips = {
             "Method": (self.method_box, "How the hole is filled.\n" + _listed(METHODS)),
-            "Steps": (self.steps_box, "Network evaluations; more is slower and often better."),
+            "Steps": (
+                self.steps_box,
+                "Network evaluations: more is slower, often better; auto is the model's choice.",
+            ),
             "Seed": (self.seed_box, "The same seed gives the same vessel again."),
             "Device": (
                 self.device_box,
@@ -75,6 +94,7 @@ class GeneratePanel(Panel):
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
         for title, (widget, tip) in tips.items():
             widget.setToolTip(tip)
+            widget.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
             form.addRow(title, widget)
         self._connect_options()
         return box
@@ -96,16 +116,22 @@ class GeneratePanel(Panel):
         self.run_button.setText(CANCEL if running else RUN)
         if running:
             explain(self.run_button, "Stop at the next step; nothing is kept.", None)
+            self.run_button.setStyleSheet("")
         else:
             explain(
                 self.run_button,
                 "Fill what is painted with generated tissue. The slide itself is never changed.",
                 controller.why_not_run(),
             )
-        for widget in (self.progress_bar, self.progress_label):
-            widget.setVisible(controller.busy)
-        if not controller.busy:
+            self.run_button.setStyleSheet("" if controller.proposal else NEXT_STEP)
+        self.progress_bar.setVisible(controller.busy)
+        self.progress_label.setVisible(controller.busy or bool(controller.sentence))
+        self.progress_label.setStyleSheet("" if controller.busy else WARNING)
+        if controller.busy and not self._was_busy:
             self._show_progress("Starting…")
+        elif not controller.busy:
+            self.progress_label.setText(controller.sentence)
+        self._was_busy = controller.busy
         self.method_box.setCurrentText(settings.method)
         self.steps_box.setValue(settings.steps or 0)
         self.seed_box.setValue(settings.seed)

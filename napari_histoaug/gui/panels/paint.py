@@ -55,7 +55,7 @@ class PaintPanel(Panel):
         height, width = canvas.layer.data.shape
         step = canvas.downsample[0]
         at = "full resolution" if step == 1 else f"1 : {step:.3g}"
-        return f"Canvas {height} × {width} px at {at}"
+        return f"{height} × {width} px, {at}"
 
     def _shown(self) -> tuple[str, ...]:
         return tuple(self.class_box.itemData(i) for i in range(self.class_box.count()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from qtpy.QtWidgets import QCheckBox, QPushButton
 
 from napari_histoaug.gui.controller import Controller
-from napari_histoaug.gui.panels.common import Panel, explain, row
+from napari_histoaug.gui.panels.common import NEXT_STEP, Panel, explain, row
 
 
 class ReviewPanel(Panel):
@@ -14,8 +14,9 @@ class ReviewPanel(Panel):
     def __init__(self, controller: Controller) -> None:
         super().__init__("4  Review")
         self._controller = controller
-        self.before_box = QCheckBox("Show the slide without the proposal")
+        self.before_box = QCheckBox("Show the slide as it was")
         self.accept_button = QPushButton("Accept")
+        self.accept_button.setStyleSheet(NEXT_STEP)
         self.another_button = QPushButton("Another")
         self.reject_button = QPushButton("Reject")
         self.undo_button = QPushButton("Undo")
@@ -36,7 +37,7 @@ class ReviewPanel(Panel):
         reason = controller.why_not_review()
         if controller.proposal is None:
             self.before_box.setChecked(False)
-        explain(self.before_box, "Look at the tissue as it was.", reason)
+        explain(self.before_box, "Hide the proposal for a moment, to compare.", reason)
         explain(
             self.accept_button,
             "Keep it: it is written beside the slide with its provenance, never into it.",

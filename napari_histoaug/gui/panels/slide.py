@@ -37,9 +37,9 @@ class SlidePanel(Panel):
         explain(self.slide_box, "The slide to work on.", self._controller.why_not_paint())
         session = self._controller.session
         self.facts.setText(_facts(session) if session else self._controller.why_not_paint() or "")
-        unknown = session is not None and session.slide.mpp is None
-        self.warning.setVisible(unknown)
-        self.warning.setText("Pixel size unknown: the slide does not state it." if unknown else "")
+        warning = _warning(session)
+        self.warning.setVisible(bool(warning))
+        self.warning.setText(warning)
 
     def _choose(self, index: int) -> None:
         layers = self._controller.slide_layers
@@ -56,3 +56,12 @@ def _facts(session: SlideSession) -> str:
     count = len(session.edits.edits)
     edits = "no accepted edit" if not count else f"{count} accepted edit{'s' if count > 1 else ''}"
     return f"{size}\n{edits}" + (f" in {Path(session.edits.folder).name}" if count else "")
+
+
+def _warning(session: SlideSession | None) -> str:
+    lines = []
+    if session is not None and session.slide.mpp is None:
+        lines.append("The slide does not say how large its pixels are.")
+    if session is not None and session.slide.failures:
+        lines.append("Damaged tiles of the file are hatched.")
+    return "\n".join(lines)

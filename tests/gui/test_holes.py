@@ -1,0 +1,89 @@
+"""What was drawn becomes holes in boxes around it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_histoaug.errors import HistoaugError
+from napari_histoaug.gui.holes import Outlines, PaintedMask, plan_holes
+
+SHAPE = (3000, 2000)
+
+
+def painted(rows, columns, origin=(0.0, 0.0), downsample=(1.0, 1.0), size=(2000, 2000)):
+    mask = np.zeros(size, bool)
+    mask[rows, columns] = True
+    return PaintedMask(mask, origin, downsample)
+
+
+def test_nothing_drawn_is_a_sentence():
+    with pytest.raises(HistoaugError, match="No vessel is painted yet"):
+        plan_holes([painted(slice(0, 0), slice(0, 0))], SHAPE)
+    with pytest.raises(HistoaugError, match="No vessel is painted yet"):
+        plan_holes([], SHAPE)
+
+
+def test_a_hole_gets_room_around_it_and_keeps_its_pixels():
+    (plan,) = plan_holes([painted(slice(500, 800), slice(600, 640))], SHAPE)
+    y, x, height, width = plan.box
+    assert y <= 500 - 64
+    assert y + height >= 800 + 64
+    assert width >= 256
+    expected = np.zeros((height, width), bool)
+    expected[500 - y : 800 - y, 600 - x : 640 - x] = True
+    np.testing.assert_array_equal(plan.hole, expected)
+
+
+def test_coarse_strokes_are_exact_at_level_0():
+    drawing = painted(slice(10, 12), slice(20, 23), origin=(100.0, 200.0), downsample=(4.0, 4.0))
+    assert drawing.boxes() == [(140, 280, 8, 12)]
+    (plan,) = plan_holes([drawing], SHAPE)
+    rows, columns = np.nonzero(plan.hole)
+    assert (rows.min() + plan.box[0], rows.max() + plan.box[0]) == (140, 147)
+    assert (columns.min() + plan.box[1], columns.max() + plan.box[1]) == (280, 291)
+    assert plan.hole.sum() == 8 * 12
+
+
+def test_far_strokes_get_a_box_each():
+    mask = np.zeros((2000, 2000), bool)
+    mask[100:120, 100:120] = mask[1500:1520, 1500:1520] = True
+    plans = plan_holes([PaintedMask(mask, (0.0, 0.0), (1.0, 1.0))], SHAPE)
+    assert [plan.hole.sum() for plan in plans] == [400, 400]
+
+
+def test_strokes_that_touch_at_a_corner_are_one_piece():
+    mask = np.zeros((50, 50), bool)
+    mask[10:20, 10:20] = mask[20:30, 20:30] = True
+    assert PaintedMask(mask, (0.0, 0.0), (1.0, 1.0)).boxes() == [(10, 10, 20, 20)]
+
+
+def test_outlines_fill_the_pixels_whose_centres_they_hold():
+    # in napari a pixel's centre is at its index: this square holds rows 10..19, columns 30..39
+    square = np.array([[9.5, 29.5], [9.5, 39.5], [19.5, 39.5], [19.5, 29.5]])
+    outline = Outlines([square])
+    assert outline.boxes() == [(10, 30, 10, 10)]
+    (plan,) = plan_holes([outline], SHAPE)
+    expected = np.zeros(plan.box[2:], bool)
+    y, x = 10 - plan.box[0], 30 - plan.box[1]
+    expected[y : y + 10, x : x + 10] = True
+    np.testing.assert_array_equal(plan.hole, expected)
+
+
+def test_a_mask_outside_the_slide_is_a_sentence():
+    away = np.array([[-500.0, -500], [-500, -400], [-400, -400]])
+    with pytest.raises(HistoaugError, match="outside the slide"):
+        plan_holes([Outlines([away])], SHAPE)
+
+
+def test_the_part_of_an_outline_beyond_the_slide_is_dropped():
+    across = np.array([[-40.5, 99.5], [-40.5, 139.5], [19.5, 139.5], [19.5, 99.5]])
+    (plan,) = plan_holes([Outlines([across])], SHAPE)
+    assert plan.box[0] >= 0
+    assert plan.hole.sum() == 20 * 40
+
+
+def test_a_huge_hole_is_a_sentence():
+    huge = np.array([[0.0, 0], [0, 9000], [9000, 9000], [9000, 0]])
+    with pytest.raises(HistoaugError, match="zoom in"):
+        plan_holes([Outlines([huge])], (20_000, 20_000))
