@@ -4,6 +4,7 @@ from napari_histoaug.annotations.classes import ClassTable, TissueClass, preset_
 from napari_histoaug.annotations.document import Document, Feature
 from napari_histoaug.annotations.errors import AnnotationError, QuPathWarning
 from napari_histoaug.annotations.export import export_for_qupath
+from napari_histoaug.annotations.outlines import connected_areas
 from napari_histoaug.annotations.raster import rasterize, rasterize_geometry
 from napari_histoaug.annotations.reading import read_geojson
 from napari_histoaug.annotations.writing import write_geojson
@@ -15,6 +16,7 @@ __all__ = [
     "Feature",
     "QuPathWarning",
     "TissueClass",
+    "connected_areas",
     "export_for_qupath",
     "preset_names",
     "rasterize",

@@ -16,7 +16,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from napari_histoaug.errors import HistoaugError
 
+if TYPE_CHECKING:
+    from napari_histoaug.edits import EditRecord
+
 MANIFEST = "manifest.csv"
+_OF_EDIT = (
+    *("slide_sha256", "box", "mpp", "label", "method", "seed", "steps"),
+    *("evaluations", "model", "model_sha256"),
+)
 
 
 class PairError(HistoaugError):
@@ -56,23 +63,29 @@ class PairRow(BaseModel):
         Time in ISO 8601, UTC.
     """
 
-    model_config = ConfigDict(frozen=True, populate_by_name=True)
+    model_config = ConfigDict(frozen=True, populate_by_name=True, protected_namespaces=())
 
     slide_id: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
     slide_sha256: str
     box: tuple[int, int, int, int]
     mpp: tuple[float, float] | None = None
     label: str = Field(alias="class")
-    method: str = ""
+    method: str | None = None
     seed: int | None = None
     steps: int | None = None
     evaluations: int | None = None
-    model: str = ""
-    model_sha256: str = ""
+    model: str | None = None
+    model_sha256: str | None = None
     synthetic_fraction: float = Field(ge=0, le=1)
     image: str = ""
     mask: str = ""
     created: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+
+    @classmethod
+    def from_edit(cls, edit: EditRecord, slide_id: str, synthetic_fraction: float) -> PairRow:
+        """Make the row of an accepted edit's box."""
+        shared = {name: getattr(edit, name) for name in _OF_EDIT}
+        return cls(slide_id=slide_id, synthetic_fraction=synthetic_fraction, **shared)
 
     def cells(self) -> dict[str, str]:
         """Return the row as columns of text, in the order of the file."""

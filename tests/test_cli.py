@@ -1,0 +1,419 @@
+"""The command line: what it writes, and one sentence with exit code 2 for every bad input."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import shapely
+from PIL import Image
+from typer.testing import CliRunner
+
+from napari_histoaug import generation
+from napari_histoaug.annotations import Document, Feature, write_geojson
+from napari_histoaug.cli import app, main
+from napari_histoaug.edits import EditStore
+from napari_histoaug.errors import Cancelled
+from napari_histoaug.models import ModelError
+from napari_histoaug.slides import open_slide
+
+COMMANDS = ["demo", "view", "info", "inpaint", "synthesize", "export", "doctor"]
+VESSEL = shapely.Point(450, 350).buffer(40)
+
+
+@pytest.fixture
+def slide(make_pyramid_tiff: Callable) -> Path:
+    return make_pyramid_tiff(shapes=[(700, 900), (350, 450)], name="Jane-Doe.tif").path
+
+
+@pytest.fixture
+def outline(tmp_path: Path) -> Callable[..., Path]:
+    def write(*shapes: tuple[shapely.Geometry, str], name: str = "mask.geojson") -> Path:
+        features = [Feature.new(shape, class_name) for shape, class_name in shapes]
+        write_geojson(Document.from_features(features), tmp_path / name)
+        return tmp_path / name
+
+    return write
+
+
+@pytest.fixture
+def painter(monkeypatch: pytest.MonkeyPatch) -> list[dict]:
+    """A generator that paints the mean of what it sees, plus its seed; remembers its calls."""
+    calls: list[dict] = []
+    fake = SimpleNamespace(
+        name="fake", sha256="ab" * 32, mpp=(0.5, 0.5), classes=("blood_vessel",), device="cpu"
+    )
+
+    def inpaint(generator, image, hole, *, progress, **options):
+        assert generator is fake
+        calls.append({"image": image.copy(), "hole": hole.copy(), **options})
+        for step in range(1, 5):
+            progress(step, 4)
+        result = image.copy()
+        result[hole] = (options["seed"], 0, 255)
+        steps = options["steps"] or 4
+        return SimpleNamespace(
+            image=result, changed=hole, evaluations=steps, steps=steps, seconds=0.5,
+            method=options["method"], seed=options["seed"], label=options["label"],
+        )  # fmt: skip
+
+    def synthesize(generator, mask, mpp, steps, seed, *, progress):
+        progress(1, 1)
+        image = np.repeat(mask[..., None] * 40, 3, axis=-1)
+        return SimpleNamespace(image=image, evaluations=1, seconds=0.1)
+
+    monkeypatch.setattr(generation, "load_generator", lambda source=None, device="auto": fake)
+    monkeypatch.setattr(generation, "inpaint", inpaint)
+    monkeypatch.setattr(generation, "synthesize", synthesize)
+    return calls
+
+
+def read(path: Path) -> np.ndarray:
+    return np.asarray(Image.open(path))
+
+
+def test_help_lists_the_commands_and_each_has_its_own() -> None:
+    runner = CliRunner()
+    overview = runner.invoke(app, ["--help"])
+    assert overview.exit_code == 0
+    for command in COMMANDS:
+        assert command in overview.output
+        own = runner.invoke(app, [command, "--help"])
+        assert own.exit_code == 0
+        assert "Usage" in own.output
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; from napari_histoaug.cli import main; main(['--help']); "
+        "heavy = {'torch', 'openslide', 'napari', 'qtpy', 'shapely', 'zarr'}; "
+        "print(sorted(heavy & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().splitlines()[-1] == "[]"
+
+
+def test_info(slide: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["info", str(slide)]) == 0
+    output = capsys.readouterr().out
+    assert "0.5 x 0.5 µm" in output
+    assert "700 x 900" in output
+    assert "350 x 450, downsampled 2" in output
+    assert "0 accepted" in output
+
+
+def test_inpaint_writes_before_after_hole_and_summary(
+    slide: Path, outline: Callable, painter: list, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    out = tmp_path / "new" / "out"
+    mask = outline((VESSEL, "blood_vessel"))
+    code = main(
+        ["inpaint", str(slide), "--mask", str(mask), "--out", str(out), "--seed", "7",
+         "--steps", "3", "--method", "repaint"]
+    )  # fmt: skip
+    assert code == 0
+    names = sorted(p.name for p in out.iterdir())
+    assert names == ["after.png", "before.png", "hole.png", "summary.json"]
+    summary = json.loads((out / "summary.json").read_text())
+    (region,) = summary["regions"]
+    y, x, height, width = region["box"]
+    with open_slide(slide) as opened:
+        pixels = opened.read_block(0, y, x, height, width)
+        assert summary["slide_id"] == opened.slide_id()
+        assert region["slide_sha256"] == opened.sha256()
+        assert EditStore.open(opened).edits == []
+    before, after, hole = (read(out / f"{name}.png") for name in ("before", "after", "hole"))
+    np.testing.assert_array_equal(before, pixels)
+    rows, columns = np.mgrid[y : y + height, x : x + width] + 0.5
+    inside = shapely.contains_xy(VESSEL, columns, rows)
+    np.testing.assert_array_equal(hole, np.where(inside, 255, 0))
+    np.testing.assert_array_equal(after[~inside], before[~inside])
+    assert (after[inside] == (7, 0, 255)).all()
+    assert min(350 - 40 - y, y + height - 390, 450 - 40 - x, x + width - 490) >= 64
+    (call,) = painter
+    assert (call["method"], call["steps"], call["mpp"]) == ("repaint", 3, (0.5, 0.5))
+    assert (region["seed"], region["steps"], region["model"]) == (7, 3, "fake")
+    assert region["versions"]["napari-histoaug"]
+    assert summary["complete"] is True
+    assert slide.stem not in json.dumps(summary)
+    assert "step 4/4, " in capsys.readouterr().err
+
+
+def test_accept_keeps_the_edit_and_export_writes_its_pair(
+    slide: Path, outline: Callable, painter: list, tmp_path: Path
+) -> None:
+    bytes_before = slide.read_bytes()
+    mask = outline((VESSEL, "blood_vessel"))
+    out = tmp_path / "out"
+    assert main(["inpaint", str(slide), "--mask", str(mask), "--out", str(out), "--accept"]) == 0
+    with open_slide(slide) as opened:
+        (edit,) = EditStore.open(opened).edits
+        synthetic = EditStore.open(opened).synthetic(*edit.box)
+    assert edit.model_sha256 == "ab" * 32
+    assert edit.versions["napari-histoaug"]
+    assert main(["export", str(slide), "--out", str(tmp_path / "pairs")]) == 0
+    with (tmp_path / "pairs" / "manifest.csv").open(newline="") as stream:
+        (row,) = csv.DictReader(stream)
+    np.testing.assert_array_equal(read(tmp_path / "pairs" / row["image"]), read(out / "after.png"))
+    np.testing.assert_array_equal(read(tmp_path / "pairs" / row["mask"]), synthetic)
+    assert float(row["synthetic_fraction"]) == synthetic.mean()
+    assert row["class"] == "blood_vessel"
+    heart = ["export", str(slide), "--out", str(tmp_path / "heart"), "--classes", "heart"]
+    assert main(heart) == 0
+    (written,) = (tmp_path / "heart").glob("*_mask.png")
+    np.testing.assert_array_equal(read(written), synthetic * 3)
+    assert slide.read_bytes() == bytes_before
+
+
+def test_several_outlines_are_filled_in_turn_and_see_each_other(
+    slide: Path, outline: Callable, painter: list, tmp_path: Path
+) -> None:
+    mask = outline(
+        (shapely.box(400, 300, 440, 340), "blood_vessel"),
+        (shapely.box(300, 300, 340, 340), "blood_vessel"),
+        (shapely.box(310, 320, 330, 360), "blood_vessel"),  # overlaps the one before
+        (shapely.box(500, 300, 540, 340), "fatty_tissue"),
+    )
+    out = tmp_path / "out"
+    assert main(["inpaint", str(slide), "--mask", str(mask), "--out", str(out)]) == 0
+    assert sorted(p.name for p in out.iterdir()) == ["hole-001", "hole-002", "summary.json"]
+    first, second = painter
+    assert first["hole"].sum() == 40 * 40 + 20 * 20
+    assert second["hole"].sum() == 40 * 40
+    assert (first["seed"], second["seed"]) == (0, 1)
+    # The pixels that the first call painted are what the second one finds there.
+    assert ((second["image"] == (0, 0, 255)).all(axis=-1)).sum() == first["hole"].sum()
+
+
+def test_one_class_is_taken_whatever_its_name_and_others_by_option(
+    slide: Path, outline: Callable, painter: list, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    only = outline((VESSEL, "Gefäß"), name="only.geojson")
+    command = ["inpaint", str(slide), "--out", str(tmp_path / "out"), "--mask"]
+    assert main([*command, str(only)]) == 0
+    mixed = outline((VESSEL, "Gefäß"), (shapely.box(0, 0, 9, 9), "fat"), name="mixed.geojson")
+    assert main([*command, str(mixed)]) == 2
+    assert "its classes are Gefäß, fat" in capsys.readouterr().err
+    assert main([*command, str(mixed), "--class", "fat"]) == 0
+    assert [call["hole"].sum() for call in painter] == [painter[0]["hole"].sum(), 81]
+
+
+def test_an_outline_across_the_edge_is_cut(
+    slide: Path, outline: Callable, painter: list, tmp_path: Path
+) -> None:
+    mask = outline((shapely.box(-50, 660, 30, 900), "blood_vessel"))
+    assert main(["inpaint", str(slide), "--mask", str(mask), "--out", str(tmp_path / "o")]) == 0
+    assert painter[0]["hole"].sum() == 30 * 40
+
+
+def test_a_cancelled_run_leaves_nothing_and_exits_130(
+    slide: Path, outline: Callable, painter: list, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    mask = outline((VESSEL, "blood_vessel"))
+    for stop in (KeyboardInterrupt(), Cancelled("stopped")):
+
+        def stopped(*_: object, error: BaseException = stop, **__: object) -> None:
+            raise error
+
+        monkeypatch.setattr(generation, "inpaint", stopped)
+        out = tmp_path / "out"
+        assert main(["inpaint", str(slide), "--mask", str(mask), "--out", str(out)]) == 130
+        assert not out.exists()
+        assert "Stopped" in capsys.readouterr().err
+
+
+def test_synthesize_writes_the_patch(painter: list, tmp_path: Path) -> None:
+    labels = np.zeros((40, 60), np.uint8)
+    labels[10:20, 10:30] = 1
+    Image.fromarray(labels).save(tmp_path / "labels.png")
+    out = tmp_path / "out"
+    assert main(["synthesize", str(tmp_path / "labels.png"), "--out", str(out)]) == 0
+    np.testing.assert_array_equal(read(out / "image.png")[..., 0], labels * 40)
+    np.testing.assert_array_equal(read(out / "labels.png"), labels)
+    assert json.loads((out / "summary.json").read_text())["complete"] is True
+
+
+def assert_one_sentence(capsys: pytest.CaptureFixture, *words: str) -> None:
+    captured = capsys.readouterr()
+    lines = [line for line in captured.err.splitlines() if line.strip()]
+    assert len(lines) == 1, captured.err
+    assert "Traceback" not in captured.err
+    for word in words:
+        assert word in lines[0]
+
+
+def bad_slide(kind: str, slide: Path, folder: Path) -> Path:
+    path = folder / f"{kind}.svs"
+    if kind == "missing":
+        return path
+    content = {"empty": b"", "text": b"just a note\n" * 50, "truncated": slide.read_bytes()[:3000]}
+    path.write_bytes(content[kind])
+    return path
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty", "text", "truncated"])
+@pytest.mark.parametrize("command", ["info", "inpaint", "export"])
+def test_a_bad_slide_is_one_sentence(
+    kind: str, command: str, slide: Path, outline: Callable, tmp_path: Path, capsys
+) -> None:
+    path, out = bad_slide(kind, slide, tmp_path), tmp_path / "out"
+    options = {
+        "info": [],
+        "inpaint": ["--mask", str(outline((VESSEL, "blood_vessel"))), "--out", str(out)],
+        "export": ["--out", str(out)],
+    }
+    assert main([command, str(path), *options[command]]) == 2
+    assert_one_sentence(capsys, path.name)
+    assert not out.exists()
+
+
+def test_bad_masks_are_one_sentence(
+    slide: Path, outline: Callable, painter: list, tmp_path: Path, capsys
+) -> None:
+    (tmp_path / "broken.geojson").write_text("{")
+    off_centre = shapely.box(0.6, 0.6, 0.9, 0.9)
+    masks = {
+        tmp_path / "none.geojson": "no annotation file",
+        tmp_path / "broken.geojson": "not valid JSON",
+        outline(name="empty.geojson"): "no polygon",
+        outline((shapely.Point(5, 5), "blood_vessel"), name="point.geojson"): "no polygon",
+        outline((shapely.box(5000, 0, 5100, 99), "blood_vessel"), name="far.geojson"): "inside",
+        outline((off_centre, "blood_vessel"), name="tiny.geojson"): "smaller than a pixel",
+    }
+    for mask, words in masks.items():
+        out = tmp_path / "out"
+        assert main(["inpaint", str(slide), "--mask", str(mask), "--out", str(out)]) == 2
+        assert_one_sentence(capsys, mask.name, words)
+        assert not out.exists()
+    assert painter == []
+
+
+def test_a_model_that_cannot_be_loaded_is_one_sentence(
+    slide: Path, outline: Callable, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    def missing(*_: object) -> None:
+        raise ModelError("The model m lacks the tensor conv.weight; fetch it again.")
+
+    monkeypatch.setattr(generation, "load_generator", missing)
+    mask, out = outline((VESSEL, "blood_vessel")), tmp_path / "out"
+    assert main(["inpaint", str(slide), "--mask", str(mask), "--out", str(out)]) == 2
+    assert_one_sentence(capsys, "conv.weight")
+    assert not out.exists()
+
+
+def test_a_model_folder_that_is_none_is_one_sentence(
+    slide: Path, outline: Callable, tmp_path: Path, capsys
+) -> None:
+    (tmp_path / "model").mkdir()
+    mask, out = outline((VESSEL, "blood_vessel")), tmp_path / "out"
+    command = ["inpaint", str(slide), "--mask", str(mask), "--out", str(out)]
+    assert main([*command, "--model", str(tmp_path / "model")]) == 2
+    assert_one_sentence(capsys, "model")
+    assert not out.exists()
+
+
+def test_no_permission_to_write_is_one_sentence_before_the_work(
+    slide: Path, outline: Callable, painter: list, tmp_path: Path, capsys
+) -> None:
+    # Root may write everywhere, but not even root into a file as if it were a folder.
+    taken = tmp_path / "taken"
+    taken.write_text("")
+    mask = outline((VESSEL, "blood_vessel"))
+    for out in (taken, taken / "deeper"):
+        assert main(["inpaint", str(slide), "--mask", str(mask), "--out", str(out)]) == 2
+        assert_one_sentence(capsys, "cannot be written", str(out))
+    assert painter == []
+    assert taken.read_text() == ""
+
+
+def test_a_failing_disk_leaves_no_summary(
+    slide: Path, outline: Callable, painter: list, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    write = Path.write_bytes
+
+    def full(path: Path, content: bytes) -> int:
+        if content[:4] == b"\x89PNG" and len(content) > 1000:
+            write(path, content[:10])
+            raise OSError(28, "No space left on device")
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    mask, out = outline((VESSEL, "blood_vessel")), tmp_path / "out"
+    assert main(["inpaint", str(slide), "--mask", str(mask), "--out", str(out)]) == 2
+    assert "No space left on device" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_export_without_edits_or_with_an_unknown_table_is_one_sentence(
+    slide: Path, tmp_path: Path, capsys
+) -> None:
+    out = tmp_path / "out"
+    assert main(["export", str(slide), "--out", str(out)]) == 2
+    assert_one_sentence(capsys, "no accepted edit")
+    assert main(["export", str(slide), "--out", str(out), "--classes", "liver"]) == 2
+    assert_one_sentence(capsys, "breast, heart")
+    assert not out.exists()
+
+
+def test_bad_label_maps_are_one_sentence(tmp_path: Path, capsys) -> None:
+    (tmp_path / "text.png").write_text("no image")
+    Image.new("RGB", (8, 8)).save(tmp_path / "colour.png")
+    whole = tmp_path / "whole.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 2, (64, 64), np.uint8)).save(whole)
+    (tmp_path / "cut.png").write_bytes(whole.read_bytes()[:120])
+    for name in ("none.png", "text.png", "colour.png", "cut.png"):
+        out = tmp_path / "out"
+        assert main(["synthesize", str(tmp_path / name), "--out", str(out)]) == 2
+        assert_one_sentence(capsys, name)
+        assert not out.exists()
+
+
+def test_wrong_options_exit_with_2(slide: Path, capsys) -> None:
+    assert main(["inpaint", str(slide), "--out", "x"]) == 2
+    assert main(["inpaint", str(slide), "--mask", "m", "--out", "x", "--method", "magic"]) == 2
+    assert main(["nonsense"]) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_the_installed_command_has_no_traceback(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "napari_histoaug.cli", "info", str(tmp_path / "none.svs")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "none.svs" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_doctor_has_a_line_for_everything_even_when_nothing_works(monkeypatch, capsys) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ModelError("The bundled model is missing; install the package again.")
+
+    monkeypatch.setattr(generation, "load_generator", broken)
+    assert main(["doctor"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    names = [line.split()[0] for line in lines]
+    assert names == ["Python", "packages", "Qt", "OpenGL", "devices", "formats", "model"]
+    assert "bundled model is missing" in lines[-1]
+    assert "OpenSlide" in lines[-2]
+
+
+def test_demo_and_view_go_to_the_window(slide: Path, tmp_path: Path, monkeypatch) -> None:
+    from napari_histoaug.gui import demo, launch
+
+    seen = []
+    monkeypatch.setattr(demo, "run_demo", seen.append)
+    monkeypatch.setattr(launch, "view", seen.append)
+    assert main(["demo", "--out", str(tmp_path)]) == 0
+    assert main(["view", str(slide)]) == 0
+    assert seen == [tmp_path, slide]
