@@ -1,8 +1,11 @@
 """Write automatic blood-vessel labels for a folder of H&E fields (0 tissue, 1 blood vessel).
 
-    python training/propose_vessels.py --tiles FOLDER --out FOLDER [--skip CASE ...] [--sheets FOLDER]
+    python training/propose_vessels.py --tiles FOLDER --out FOLDER [--skip CASE ...]
+        [--ignore FOLDER] [--sheets FOLDER]
 
-A field's case is its file name up to `_x`. One PNG of the same stem is written per field.
+A field's case is its file name up to `_x`. One PNG of the same stem is written per field; with
+`--ignore` another one that is 1 on and around red cells outside every label, where neither answer
+should be learned from.
 """
 
 from __future__ import annotations
