@@ -10,6 +10,7 @@ from napari_histoaug.diffusion import (
     METHODS,
     SOLVERS,
     SamplingError,
+    SeededNoise,
     add_noise,
     evaluations,
     linear_schedule,
@@ -289,3 +290,35 @@ def test_wrong_tensors_are_refused(scene):
         sample_inpainting(lambda x, t, h: x[:, :1], known, hole)
     with pytest.raises(SamplingError):
         sample_inpainting(bent, known, hole, start=known[:1])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_gradients_are_recorded_only_for_known_pixels_that_ask(scene, method: str):
+    known, hole = scene
+    weight = torch.tensor(0.5, dtype=torch.float64, requires_grad=True)
+
+    def network(x: Tensor, t: Tensor, given: Tensor) -> Tensor:
+        return weight * bent(x, t, given)
+
+    quiet = sample_inpainting(network, known, hole, method, **SHORT[method])
+    assert not quiet.requires_grad
+    asking = known.clone().requires_grad_()
+    assert sample_inpainting(network, asking, hole, method, **SHORT[method]).requires_grad
+
+
+@pytest.mark.parametrize("method", ["repaint", "langevin"])
+def test_pasted_noise_is_not_the_noise_of_the_moves(scene, method: str):
+    """Known pixels never repeat the noise that the run started from."""
+    known, hole = scene
+    seen: list[tuple[float, Tensor]] = []
+
+    def watch(x: Tensor, t: Tensor, given: Tensor) -> Tensor:
+        seen.append((linear_schedule().alpha_bar_at(int(t[0])), x))
+        return bent(x, t, given)
+
+    sample_inpainting(watch, known, hole, method, **SHORT[method])
+    start = SeededNoise(0, torch.float64)(tuple(known.shape))
+    outside = (~hole).expand_as(known)
+    for alpha_bar, x in seen[1:]:
+        pasted = ((x - alpha_bar**0.5 * known) / (1 - alpha_bar) ** 0.5)[outside]
+        assert abs(torch.corrcoef(torch.stack([pasted, start[outside]]))[0, 1]) < 0.3
