@@ -41,19 +41,18 @@ def shared_data() -> Path:
 def _own_user_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch) -> None:
     """Keep a test run away from the salt and the edits of the person who runs it."""
     home = tmp_path_factory.mktemp("user")
-    for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME"):
+    for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME"):
         monkeypatch.setenv(name, str(home / name.lower()))
     if os.name == "nt":
         monkeypatch.setenv("LOCALAPPDATA", str(home))
 
 
 def tissue_like(height: int, width: int, seed: int = 0) -> np.ndarray:
-    """Smooth pink noise with sharp dots: every pixel differs from its neighbours, uint8 RGB."""
+    """Patches of colour with grain: a pixel differs from nearly all its neighbours, uint8 RGB."""
     random = np.random.default_rng(seed)
-    y, x = np.mgrid[0:height, 0:width]
-    waves = np.stack([np.sin(y / 9 + k) + np.cos(x / (7 + k)) for k in range(3)], axis=-1)
-    image = 170 + 30 * waves + random.normal(0, 12, (height, width, 3))
-    return np.clip(image, 0, 255).astype(np.uint8)
+    patches = random.integers(100, 220, (height // 16 + 1, width // 16 + 1, 3), dtype=np.uint8)
+    image = patches.repeat(16, axis=0)[:height].repeat(16, axis=1)[:, :width]
+    return image + random.integers(0, 36, image.shape, dtype=np.uint8)
 
 
 def write_pyramid_tiff(
@@ -84,7 +83,8 @@ def write_pyramid_tiff(
                 metadata=None,
                 **options,
             )
-    with tifffile.TiffFile(path) as tiff:
+    # Under a plain name: tifffile believes endings such as .ndpi.
+    with path.open("rb") as file, tifffile.TiffFile(file, name="plain.tif") as tiff:
         return PyramidTiff(path, [page.asarray() for page in tiff.pages])
 
 

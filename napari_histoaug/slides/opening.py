@@ -60,11 +60,20 @@ def _reader(path: Path) -> Reader:
         if structure is None:
             raise SlideError(_not_a_slide(path, start))
         return TiffReader(path)
-    reader = OpenSlideReader(path, _exact(path) if vendor in _PLAIN_INSIDE else None)
-    if vendor == "generic-tiff" and reader._exact is not None:
-        # OpenSlide reads the TIFF resolution only; OME metadata says it better.
-        reader.mpp = reader._exact.mpp
+    exact = _exact(path) if vendor in _PLAIN_INSIDE else None
+    reader = OpenSlideReader(path, exact)
+    if vendor == "generic-tiff" and exact is not None and _says_more(exact, reader):
+        reader.close()
+        return exact.reopen()
     return reader
+
+
+def _says_more(tiff: TiffReader, generic: OpenSlideReader) -> bool:
+    """Tell whether a file is more than the plain pyramid OpenSlide took it for.
+
+    OpenSlide knows neither OME-XML nor levels in sub-directories.
+    """
+    return tiff.is_ome or len(tiff.shapes) > len(generic.shapes)
 
 
 def _exact(path: Path) -> TiffReader | None:

@@ -50,6 +50,8 @@ class OpenSlideReader:
         properties = self._handle.properties
         self.vendor = properties.get(openslide.PROPERTY_NAME_VENDOR, "openslide")
         self._levels, self.shapes = _shrinking([(h, w) for w, h in self._handle.level_dimensions])
+        # Asked for once: even these fail on a handle that has met an error.
+        self._downsamples = self._handle.level_downsamples
         self.tile_shapes = tuple(self._tile_shape(level) for level in self._levels)
         self.mpp = believable(
             from_number(properties.get(openslide.PROPERTY_NAME_MPP_Y)),
@@ -60,7 +62,7 @@ class OpenSlideReader:
 
     def read(self, level: int, y: int, x: int, height: int, width: int) -> np.ndarray:
         """Return uint8 (height, width, 3) from inside a level; see :class:`Reader`."""
-        downsample = self._handle.level_downsamples[self._levels[level]]
+        downsample = self._downsamples[self._levels[level]]
         if self._exact is not None and level > 0 and downsample != round(downsample):
             return self._exact.read(level, y, x, height, width)
         location = (round(x * downsample), round(y * downsample))

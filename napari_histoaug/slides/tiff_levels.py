@@ -12,6 +12,7 @@ import tifffile
 
 from napari_histoaug.slides.errors import SlideError
 
+_LARGEST_TILE_BYTES = 2**30
 _GREY_INVERTED, _GREY, _RGB, _YCBCR = 0, 1, 2, 6
 #: JPEG and JPEG 2000, whose decoders turn YCbCr into RGB.
 _DECODES_YCBCR = {6, 7, 34712, 33005}
@@ -117,6 +118,7 @@ def _level(series: tifffile.TiffPageSeries, path: Path) -> TiffLevel:
         if page.is_tiled
         else (min(page.rowsperstrip, page.imagelength), page.imagewidth)
     )
+    _check_sides(page.imagelength, page.imagewidth, tile, path)
     return TiffLevel(
         shape=(page.imagelength, page.imagewidth),
         tile_shape=tile,
@@ -125,6 +127,19 @@ def _level(series: tifffile.TiffPageSeries, path: Path) -> TiffLevel:
         inverted=page.photometric == _GREY_INVERTED,
         alpha=_alpha(page),
     )
+
+
+def _check_sides(height: int, width: int, tile: tuple[int, int], path: Path) -> None:
+    if min(height, width, *tile) < 1:
+        raise SlideError(
+            f"{path.name} is damaged: it claims {height} x {width} pixels in tiles of {tile[0]} x "
+            f"{tile[1]}; copy it again from its source."
+        )
+    if tile[0] * tile[1] * 3 > _LARGEST_TILE_BYTES:
+        raise SlideError(
+            f"{path.name} stores pieces of {tile[0]} x {tile[1]} pixels, too large to read one by "
+            "one; convert it to a tiled TIFF."
+        )
 
 
 def _check_pixels(page: tifffile.TiffPage, path: Path) -> None:

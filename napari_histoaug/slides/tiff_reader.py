@@ -43,15 +43,18 @@ class TiffReader:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._tiff = tifffile.TiffFile(path)
-            self._levels: list[TiffLevel] = find_levels(self._tiff, path)
+            self._file = path.open("rb")
+            # Under a plain name, because tifffile would believe the ending of the real one.
+            tiff = tifffile.TiffFile(self._file, name="slide.tif")
+            self._levels: list[TiffLevel] = find_levels(tiff, path)
         except (tifffile.TiffFileError, ValueError, OSError, KeyError, IndexError) as error:
             raise SlideError(
                 f"{path.name} is a damaged TIFF ({error}); copy it again from its source."
             ) from error
         self.shapes = tuple(level.shape for level in self._levels)
         self.tile_shapes = tuple(level.tile_shape for level in self._levels)
-        self.mpp = _ome_pixel_size(self._tiff) or _resolution(self._levels[0].page)
+        self.is_ome = bool(tiff.is_ome)
+        self.mpp = _ome_pixel_size(tiff) or _resolution(self._levels[0].page)
         self._file_lock = threading.Lock()
         self._tiles = ArrayCache(_CACHE_BYTES)
 
@@ -82,7 +85,7 @@ class TiffReader:
 
     def close(self) -> None:
         """Close the file."""
-        self._tiff.close()
+        self._file.close()
 
     def _tile(self, level: int, row: int, column: int) -> np.ndarray:
         return self._tiles.get(
@@ -120,9 +123,8 @@ class TiffReader:
             return None
         try:
             with self._file_lock:
-                file = self._tiff.filehandle
-                file.seek(page.dataoffsets[index])
-                data = file.read(count)
+                self._file.seek(page.dataoffsets[index])
+                data = self._file.read(count)
             if len(data) < count:
                 raise TileError("the file ends inside this tile")
             segment, _, _ = level.page.decode(data, index, jpegtables=page.jpegtables)

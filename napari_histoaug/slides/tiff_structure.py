@@ -17,6 +17,7 @@ _BITS, _PHOTOMETRIC, _STRIP_OFFSETS, _STRIP_COUNTS = 258, 262, 273, 279
 _TILE_OFFSETS, _TILE_COUNTS, _SUB_IFDS, _NDPI = 324, 325, 330, 65420
 _WANTED = {_BITS, _PHOTOMETRIC, _STRIP_OFFSETS, _STRIP_COUNTS, _TILE_OFFSETS, _TILE_COUNTS}
 _WANTED |= {_SUB_IFDS}
+_DESCRIPTION, _JPEG_TABLES = 270, 347
 _MOST_DIRECTORIES = 10_000
 
 
@@ -102,7 +103,7 @@ class _Walk:
             tag, kind, count = struct.unpack_from(layout, table, at)
             if tag == _NDPI:
                 tags[tag] = ()
-            if tag not in _WANTED or kind not in _INTEGERS:
+            if tag not in _WANTED | {_DESCRIPTION, _JPEG_TABLES} or kind not in _SIZES:
                 continue
             value = table[at + (12 if self.big else 8) : at + step]
             length = count * _SIZES[kind]
@@ -110,7 +111,7 @@ class _Walk:
             if length > len(value):
                 where = f"{self.order}{'Q' if self.big else 'I'}"
                 data = self._read(struct.unpack(where, value)[0], length)
-            if data is not None:
+            if data is not None and tag in _WANTED and kind in _INTEGERS:
                 tags[tag] = struct.unpack(f"{self.order}{count}{_INTEGERS[kind]}", data)
         return tags
 

@@ -1,0 +1,54 @@
+"""Hashes and salted ids."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+
+import platformdirs
+import pytest
+
+from napari_histoaug.slides import open_slide
+from napari_histoaug.slides.identity import content_sha256
+
+
+def test_the_hash_is_that_of_the_bytes(make_pyramid_tiff):
+    path = make_pyramid_tiff().path
+    with open_slide(path) as slide:
+        assert slide.sha256() == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_several_files_of_one_slide_are_hashed_together(tmp_path):
+    index, folder = tmp_path / "a.mrxs", tmp_path / "a"
+    index.write_bytes(b"index")
+    folder.mkdir()
+    (folder / "Data0001.dat").write_bytes(b"two")
+    (folder / "Data0000.dat").write_bytes(b"one")
+    assert content_sha256(index) == hashlib.sha256(b"indexonetwo").hexdigest()
+
+
+def test_the_id_is_salted_short_and_stable(make_pyramid_tiff, monkeypatch, tmp_path):
+    path = make_pyramid_tiff().path
+    with open_slide(path) as slide, open_slide(path) as again:
+        first = slide.slide_id()
+        assert len(first) == 16
+        assert int(first, 16) >= 0
+        assert again.slide_id() == first
+        assert not slide.sha256().startswith(first)
+        monkeypatch.setattr(platformdirs, "user_config_dir", lambda name: str(tmp_path / "other"))
+        assert slide.slide_id() != first
+        if sys.platform != "win32":
+            assert (tmp_path / "other" / "salt").stat().st_mode & 0o077 == 0
+        assert [p.name for p in (tmp_path / "other").iterdir()] == ["salt"]
+
+
+def test_a_salt_that_cannot_be_kept_is_a_sentence(make_pyramid_tiff, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setattr(platformdirs, "user_config_dir", lambda name: str(tmp_path / "file" / "x"))
+    from napari_histoaug.slides import SlideError
+
+    with (
+        open_slide(make_pyramid_tiff().path) as slide,
+        pytest.raises(SlideError, match="private key"),
+    ):
+        slide.slide_id()

@@ -1,0 +1,259 @@
+"""The zarr pyramid over a slide."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import zarr
+from zarr.abc.store import OffsetByteRequest, RangeByteRequest, SuffixByteRequest
+from zarr.core.buffer import default_buffer_prototype
+
+from napari_histoaug.slides import open_slide
+from napari_histoaug.slides.cache import ArrayCache
+from napari_histoaug.slides.pyramid import SlideStore, open_pyramid
+
+SHAPES = [(2301, 1203), (1151, 602)]
+
+
+@pytest.fixture
+def made(make_pyramid_tiff):
+    return make_pyramid_tiff(shapes=SHAPES)
+
+
+@pytest.fixture
+def slide(made):
+    with open_slide(made.path) as opened:
+        yield opened
+
+
+class Square:
+    """An overlay that paints a level-0 square of one colour."""
+
+    def __init__(self, box, colour) -> None:
+        self.box, self.colour = box, colour
+
+    def paste(self, block, y, x, downsample):
+        top, left, height, width = self.box
+        rows = (y + np.arange(block.shape[0]) + 0.5) * downsample[0]
+        columns = (x + np.arange(block.shape[1]) + 0.5) * downsample[1]
+        inside = np.outer(
+            (rows >= top) & (rows < top + height), (columns >= left) & (columns < left + width)
+        )
+        block[inside] = self.colour
+
+
+def get(store, key, part=None):
+    value = asyncio.run(store.get(key, default_buffer_prototype(), part))
+    return None if value is None else value.to_bytes()
+
+
+def test_plain_zarr_reads_the_group(made, slide):
+    group = zarr.open_group(open_pyramid(slide).store, mode="r")
+    image = group.attrs["ome"]["multiscales"][0]
+    assert group.attrs["ome"]["version"] == "0.5"
+    assert [axis["name"] for axis in image["axes"]] == ["y", "x", "c"]
+    assert [axis.get("unit") for axis in image["axes"]] == ["micrometer", "micrometer", None]
+    shapes = []
+    for dataset in image["datasets"]:
+        array = group[dataset["path"]]
+        shapes.append(array.shape[:2])
+        assert array.dtype == np.uint8
+        assert array.chunks == (512, 512, 3)
+        assert array.fill_value == 255
+        (scale,) = dataset["coordinateTransformations"]
+        size = np.multiply(scale["scale"][:2], array.shape[:2])
+        assert size == pytest.approx(np.multiply(SHAPES[0], 0.5), rel=1e-6)
+    assert shapes == [*SHAPES, (576, 301)]
+    assert sorted(group.array_keys()) == ["0", "1", "2"]
+    assert (group["0"][:] == made.levels[0]).all()
+    assert (group["1"][:] == made.levels[1]).all()
+
+
+def test_without_a_pixel_size_there_is_no_unit(make_pyramid_tiff):
+    with open_slide(make_pyramid_tiff(mpp=None).path) as slide:
+        image = zarr.open_group(open_pyramid(slide).store, mode="r").attrs["ome"]["multiscales"][0]
+    assert all("unit" not in axis for axis in image["axes"])
+    assert image["datasets"][0]["coordinateTransformations"][0]["scale"] == [1.0, 1.0, 1.0]
+
+
+def test_added_levels_are_area_means(made, slide):
+    pyramid = open_pyramid(slide)
+    assert pyramid.downsamples == [(1.0, 1.0), (2301 / 1151, 1203 / 602), (2301 / 576, 1203 / 301)]
+    fine, coarse = made.levels[1].astype(float), pyramid.arrays[2][:]
+    for axis, count in ((0, 576), (1, 301)):
+        # The integral of the pixels, at the edges of the coarse grid.
+        total = np.concatenate([np.zeros_like(fine.take([0], axis)), fine.cumsum(axis)], axis)
+        edges = np.arange(count + 1) * (fine.shape[axis] / count)
+        whole = np.minimum(edges.astype(int), fine.shape[axis] - 1)
+        rest = (edges - whole).reshape([-1 if a == axis else 1 for a in range(3)])
+        at = total.take(whole, axis) + rest * fine.take(whole, axis)
+        fine = np.diff(at, axis=axis) * count / fine.shape[axis]
+    assert np.abs(coarse - fine).max() < 0.502
+
+
+def test_one_level_gets_levels_down_to_1024(make_pyramid_tiff):
+    with open_slide(make_pyramid_tiff(shapes=[(4100, 700)]).path) as slide:
+        pyramid = open_pyramid(slide)
+        assert [array.shape for array in pyramid.arrays] == [
+            (4100, 700, 3), (2050, 350, 3), (1025, 175, 3), (513, 88, 3),
+        ]  # fmt: skip
+        full = slide.read_block(0, 0, 0, 4100, 700)
+        half = full.reshape(2050, 2, 350, 2, 3).mean(axis=(1, 3))
+        assert np.abs(pyramid.arrays[1][:] - half).max() <= 0.501
+        assert pyramid.arrays[3][:].mean(axis=(0, 1)) == pytest.approx(
+            full.mean(axis=(0, 1)), abs=1
+        )
+
+
+def test_edges_are_padded_with_white(slide):
+    store = open_pyramid(slide).store
+    chunk = np.frombuffer(get(store, "0/c/4/2/0"), np.uint8).reshape(512, 512, 3)
+    assert (chunk[2301 - 2048 :] == 255).all()
+    assert (chunk[:, 1203 - 1024 :] == 255).all()
+    assert (chunk[: 2301 - 2048, : 1203 - 1024] != 255).any()
+
+
+def test_keys_that_do_not_exist(slide):
+    store = open_pyramid(slide).store
+    for key in ("0/c/5/0/0", "0/c/0/3/0", "3/c/0/0/0", "0/c/0/0/1", "0/c/-1/0/0", "nonsense", ""):
+        assert get(store, key) is None
+        assert not asyncio.run(store.exists(key))
+    assert asyncio.run(store.exists("0/c/4/2/0"))
+    assert asyncio.run(store.exists("zarr.json"))
+
+
+def test_a_damaged_chunk_is_served_not_missing(made):
+    data = bytearray(made.path.read_bytes())
+    import tifffile
+
+    with tifffile.TiffFile(made.path) as tiff:
+        offset = tiff.pages[0].dataoffsets[0]
+    data[offset : offset + 40] = bytes(40)
+    made.path.write_bytes(data)
+    with open_slide(made.path) as slide:
+        chunk = np.frombuffer(get(open_pyramid(slide).store, "0/c/0/0/0"), np.uint8)
+        assert chunk.size == 512 * 512 * 3
+        assert slide.failures[0][:3] == (0, 0, 0)
+        assert (chunk.reshape(512, 512, 3)[128:] == made.levels[0][128:512, :512]).all()
+
+
+def test_parts_of_a_chunk(slide):
+    store = open_pyramid(slide).store
+    whole = get(store, "1/c/0/0/0")
+    assert len(whole) == 512 * 512 * 3
+    assert get(store, "1/c/0/0/0", RangeByteRequest(10, 99)) == whole[10:99]
+    assert get(store, "1/c/0/0/0", OffsetByteRequest(786_000)) == whole[786_000:]
+    assert get(store, "1/c/0/0/0", SuffixByteRequest(7)) == whole[-7:]
+
+
+def test_listing(slide):
+    store = open_pyramid(slide).store
+
+    async def names(keys):
+        return [key async for key in keys]
+
+    everything = asyncio.run(names(store.list()))
+    assert len(everything) == len(set(everything)) == 4 + 5 * 3 + 3 * 2 + 2 * 1
+    assert sorted(asyncio.run(names(store.list_dir("")))) == ["0", "1", "2", "zarr.json"]
+    assert sorted(asyncio.run(names(store.list_dir("1")))) == ["c", "zarr.json"]
+    assert len(asyncio.run(names(store.list_prefix("1/c/")))) == 6
+
+
+def test_writing_is_refused(slide, made):
+    pyramid = open_pyramid(slide)
+    before = made.path.read_bytes()
+    assert pyramid.store.read_only
+    with pytest.raises(ValueError, match=r"read.only"):
+        pyramid.arrays[0][:10, :10] = 0
+    with pytest.raises(ValueError, match=r"read.only"):
+        zarr.open_group(pyramid.store, mode="r+").create_array("x", shape=(1,), dtype="u1")
+    with pytest.raises(ValueError, match="read only"):
+        asyncio.run(pyramid.store.delete("0/c/0/0/0"))
+    with pytest.raises(ValueError, match="read only"):
+        pyramid.store.with_read_only(False)
+    assert made.path.read_bytes() == before
+
+
+def test_an_overlay_shows_after_it_changed(slide):
+    overlay = Square((0, 0, 0, 0), (0, 0, 0))
+    pyramid = open_pyramid(slide, overlay)
+    plain = [array[:] for array in pyramid.arrays]
+    overlay.box, overlay.colour = (600, 300, 900, 800), (1, 2, 3)
+    pyramid.invalidate(overlay.box)
+    for array, before, (dy, dx) in zip(pyramid.arrays, plain, pyramid.downsamples, strict=True):
+        after = array[:]
+        painted = (after == (1, 2, 3)).all(axis=-1)
+        assert painted.sum() == pytest.approx(900 / dy * 800 / dx, rel=0.02)
+        assert (after[~painted] == before[~painted]).all()
+
+
+def test_equality_hash_and_pickle(slide, make_pyramid_tiff):
+    store = open_pyramid(slide).store
+    same = open_pyramid(open_slide(slide.path)).store
+    assert store == same
+    assert hash(store) == hash(same)
+    copy = pickle.loads(pickle.dumps(store))
+    assert copy == store
+    assert get(copy, "1/c/1/0/0") == get(store, "1/c/1/0/0")
+    with open_slide(make_pyramid_tiff(name="other.tif").path) as other:
+        assert SlideStore(other) != store
+    assert store != SlideStore(slide, Square((0, 0, 1, 1), 0))
+
+
+def test_threads_read_through_zarr_at_once(made, slide):
+    pyramid = open_pyramid(slide, cache_mb=2)
+    random = np.random.default_rng(0)
+    places = [(int(y), int(x)) for y, x in random.integers(0, 900, (40, 2))]
+    with ThreadPoolExecutor(6) as pool:
+        blocks = pool.map(lambda p: pyramid.arrays[0][p[0] : p[0] + 300, p[1] : p[1] + 300], places)
+        for (y, x), block in zip(places, blocks, strict=True):
+            assert (block == made.levels[0][y : y + 300, x : x + 300]).all()
+    assert pyramid.store.tiles.cache.nbytes <= 2 * 2**20
+
+
+def test_the_cache_keeps_the_newest_within_its_limit():
+    cache = ArrayCache(1000)
+    made = []
+
+    def make(key):
+        made.append(key)
+        return np.full(300, key, np.uint8)
+
+    for key in (1, 2, 3, 1, 4, 1, 2):
+        assert (cache.get(key, lambda key=key: make(key)) == key).all()
+    assert made == [1, 2, 3, 4, 2]
+    assert len(cache) == 3
+    assert cache.nbytes == 900
+    cache.drop(lambda key: key == 2)
+    assert cache.nbytes == 600
+    assert cache.get(9, lambda: np.zeros(2000, np.uint8)).size == 2000
+    assert cache.nbytes == 600
+    with pytest.raises(ValueError, match="read-only"):
+        cache.get(1, lambda: make(1))[0] = 5
+
+
+def test_the_cache_makes_an_array_once_for_all_threads():
+    cache = ArrayCache(10_000)
+    made = []
+    import threading
+
+    started = threading.Barrier(8)
+
+    def ask(_):
+        started.wait()
+        return cache.get("key", lambda: made.append(1) or np.zeros(10))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(ask, range(8)))
+    assert made == [1]
+
+
+def test_a_tile_that_cannot_be_made_can_be_asked_for_again():
+    cache = ArrayCache(1000)
+    with pytest.raises(OSError, match="gone"):
+        cache.get(1, lambda: (_ for _ in ()).throw(OSError("gone")))
+    assert cache.get(1, lambda: np.ones(3)).sum() == 3
