@@ -32,6 +32,16 @@ PY := $(BIN)/python
 PIP := $(PY) -m pip --disable-pip-version-check
 STAMPS := $(VENV)/.stamps
 
+# uv installs in seconds what takes pip minutes, but reads no pip configuration: torch always comes
+# through pip, and pip does the rest wherever uv cannot.
+define install
+if ! { test -x $(BIN)/uv && $(BIN)/uv pip install --python $(PY) $(1); }; then
+  $(PIP) install $(1)
+fi
+endef
+
+, := ,
+
 # Both Qt bindings share one environment; these two variables choose between them.
 QT5 := QT_API=pyqt5 PYTEST_QT_API=pyqt5
 QT6 := QT_API=pyqt6 PYTEST_QT_API=pyqt6
@@ -54,15 +64,16 @@ $(STAMPS)/venv:
 	mkdir -p $(STAMPS) && touch $@
 
 $(STAMPS)/torch: $(STAMPS)/venv
-	$(PIP) install $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
+	$(PIP) install --no-compile $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
+	$(PIP) install --quiet uv || echo "uv cannot be had here: pip installs everything."
 	touch $@
 
 $(STAMPS)/demo: $(STAMPS)/torch pyproject.toml
-	$(PIP) install -e '.[pyqt5]'
+	$(call install,-e '.[pyqt5]')
 	touch $@
 
 $(STAMPS)/dev: $(STAMPS)/demo
-	$(PIP) install -e '.[pyqt5,pyqt6,train,dev]'
+	$(call install,-e '.[pyqt5$(,)pyqt6$(,)train$(,)dev]')
 	touch $@
 
 install: system $(STAMPS)/dev
