@@ -1,6 +1,7 @@
-"""Train an autoencoder: ``python training/train_autoencoder.py --config training/configs/NAME.yaml``.
+"""Train an autoencoder.
 
-The same command resumes. Dotted overrides follow, e.g. ``loop.batch=8 loop.out=runs/mine``.
+``python training/train_autoencoder.py --config training/configs/NAME.yaml`` starts, and resumes.
+Dotted overrides follow, e.g. ``loop.batch=8 loop.out=runs/mine``.
 The averaged network is written to ``<loop.out>/autoencoder``.
 """
 

@@ -1,6 +1,7 @@
-"""Train the SPADE diffusion U-Net: ``python training/train_diffusion.py --config training/configs/NAME.yaml``.
+"""Train the SPADE diffusion U-Net.
 
-The same command resumes. Dotted overrides follow, e.g. ``loop.batch=8 loop.out=runs/mine``.
+``python training/train_diffusion.py --config training/configs/NAME.yaml`` starts, and resumes.
+Dotted overrides follow, e.g. ``loop.batch=8 loop.out=runs/mine``.
 The finished generator folder (fp16, loadable by path) is written to ``<loop.out>/generator``.
 """
 

@@ -1,4 +1,4 @@
-"""Joining generated tissue to the real one: nothing outside the rim changes, inside it nothing jumps."""
+"""Joining generated tissue to the real one: no byte outside the rim changes."""
 
 from __future__ import annotations
 

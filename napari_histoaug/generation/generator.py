@@ -11,7 +11,7 @@ import torch
 from napari_histoaug.diffusion import Schedule, linear_schedule
 from napari_histoaug.errors import HistoaugError
 from napari_histoaug.generation.device import pick_device
-from napari_histoaug.models import LatentSpace, ModelError, SpadeUNet
+from napari_histoaug.models import LatentSpace, ModelError, SpadeUNet, channels_last
 from napari_histoaug.models.folder import INDEX, GeneratorIndex, load_parts
 
 PACKAGED = Path(__file__).parents[1] / "models" / "generators"
@@ -152,8 +152,10 @@ def load_generator(source: str | Path | None = None, device: str = "auto") -> Ge
     s = parts.schedule
     space = parts.latent_space
     return Generator(
-        unet=parts.unet.to(target, memory_format=torch.channels_last).requires_grad_(False),
-        autoencoder=None if space is None else space.to(target).requires_grad_(False),
+        unet=channels_last(parts.unet.to(target)).requires_grad_(False),
+        autoencoder=None
+        if space is None
+        else channels_last(space.to(target)).requires_grad_(False),
         schedule=linear_schedule(s.num_train_timesteps, s.beta_start, s.beta_end),
         index=parts.index,
         sha256=parts.sha256,

@@ -116,12 +116,14 @@ def _checked(generator: Generator, label_mask: Labels) -> Labels:
     labels = np.asarray(label_mask)
     if labels.ndim != 2 or labels.size == 0 or not np.issubdtype(labels.dtype, np.integer):
         raise GenerationError(
-            f"The label map must be whole numbers (height, width), not {labels.dtype} {labels.shape}."
+            "The label map must be whole numbers (height, width), "
+            f"not {labels.dtype} {labels.shape}."
         )
     most = len(generator.classes)
     if labels.min() < 0 or labels.max() > most:
         raise GenerationError(
-            f"The label map holds {labels.max()}, but {generator.name} knows values 0 to {most} only."
+            f"The label map holds {labels.min()} to {labels.max()}, "
+            f"but {generator.name} knows values 0 to {most} only."
         )
     return labels.astype(np.uint8)
 

@@ -105,7 +105,7 @@ class Window:
 
 
 def window_around(hole: Bool, stride: int, least: int) -> Window:
-    """Return the window for a hole: `CONTEXT` around it, at least `least`, multiples of `stride`."""
+    """Return the window for a hole: `CONTEXT` around, at least `least`, multiples of `stride`."""
     rows, columns = np.flatnonzero(hole.any(1)), np.flatnonzero(hole.any(0))
     spans = []
     for at, size in ((rows, hole.shape[0]), (columns, hole.shape[1])):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from napari_histoaug.learning.config import AutoencoderTraining, ConfigError
 from napari_histoaug.learning.perceptual import perceptual_loss
 from napari_histoaug.learning.tissue import Tissue
-from napari_histoaug.models import TinyAutoencoder, VQAutoencoder, load_autoencoder
+from napari_histoaug.models import TinyAutoencoder, VQAutoencoder, channels_last, load_autoencoder
 from napari_histoaug.models.autoencoders import Autoencoder
 
 VALIDATION_CROPS = 32
@@ -63,4 +63,4 @@ def new_autoencoder(config: AutoencoderTraining) -> Autoencoder:
         if not isinstance(model, TinyAutoencoder):
             raise ConfigError("Only the tiny autoencoder can be trained with a frozen encoder.")
         model.encoder.requires_grad_(False)
-    return model.to(memory_format=torch.channels_last)
+    return channels_last(model)

@@ -12,7 +12,7 @@ from napari_histoaug.diffusion.predictions import add_noise, velocity
 from napari_histoaug.learning.config import DiffusionTraining
 from napari_histoaug.learning.holes import soft_labels, training_hole
 from napari_histoaug.learning.tissue import Tissue
-from napari_histoaug.models.spade_unet import SpadeUNet
+from napari_histoaug.models import SpadeUNet, channels_last
 
 VALIDATION_BATCHES = 8
 
@@ -81,8 +81,8 @@ class DiffusionTask:
             drop = bool(rng.random() < c.label_drop)
             said = soft_labels(labels, hole, c.model.classes, drop=drop)
             parts.append((state, said, hole[None, ::f, ::f]))
-        state, said, hole = (torch.from_numpy(np.stack(p)) for p in zip(*parts, strict=True))
-        return state, said, hole
+        states, saids, holes = (torch.from_numpy(np.stack(p)) for p in zip(*parts, strict=True))
+        return states, saids, holes
 
 
 def new_unet(config: DiffusionTraining, tissue: Tissue) -> SpadeUNet:
@@ -91,4 +91,4 @@ def new_unet(config: DiffusionTraining, tissue: Tissue) -> SpadeUNet:
         update={"channels": tissue.channels, "classes": len(config.data.classes)}
     )
     model = SpadeUNet(shape)
-    return model.to(memory_format=torch.channels_last)
+    return channels_last(model)

@@ -15,7 +15,6 @@ from napari_histoaug.learning.tissue import (
     Region,
     Tissue,
     TissueError,
-    find_fields,
     read_field,
     turn,
 )
@@ -120,7 +119,7 @@ def latent_tissue(
         cached += [(path, int(file.suffixes[-2][1:]), np.load(file)) for file in files]
     if statistics is None:
         statistics = measure([states for _, _, states in cached])
-    mean, std = np.float32(statistics.mean), np.float32(statistics.std)
+    mean, std = (np.array(part, np.float32) for part in (statistics.mean, statistics.std))
     regions = []
     for path, copy, states in cached:
         masks = pieces_of(read_field(path, labels)[1], turns_of(path, copy))

@@ -156,7 +156,8 @@ class Run:
         if c.minutes is not None:
             left = min(left, 60 * c.minutes - p.seconds)
         say(
-            f"step {p.step}/{c.steps}, loss {loss:.4f}, {pace:.2f} s a step, {left / 60:.0f} min left"
+            f"step {p.step}/{c.steps}, loss {loss:.4f}, {pace:.2f} s a step, "
+            f"{left / 60:.0f} min left"
         )
         self._log({"loss": loss})
 

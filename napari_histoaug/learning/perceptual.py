@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,9 +24,12 @@ class PerceptualLoss(nn.Module):
         An EfficientNet-lite with ``_conv_stem``, ``_bn0``, ``_swish`` and ``_blocks``.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: Any) -> None:
         super().__init__()
-        self.network = network.eval().requires_grad_(False)
+        self.network: Any = network.eval().requires_grad_(False)
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN)[None, :, None, None])
         self.register_buffer("std", torch.tensor(IMAGENET_STD)[None, :, None, None])
 

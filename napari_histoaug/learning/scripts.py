@@ -26,6 +26,7 @@ from napari_histoaug.learning.tissue import Tissue, find_fields, pixel_tissue
 from napari_histoaug.models import (
     LatentStatistics,
     SpadeUNet,
+    channels_last,
     load_autoencoder,
     load_unet,
     save_network,
@@ -119,7 +120,7 @@ def diffusion_tissue(
         if done % 10 == 0 or done == total:
             say(f"encoded {done}/{total} fields")
 
-    autoencoder = autoencoder.to(memory_format=torch.channels_last)
+    autoencoder = channels_last(autoencoder)
     cache_latents(autoencoder, checks, cache, progress=encoded)
     cache_latents(autoencoder, fields, cache, copies=config.copies, progress=encoded)
     train, statistics = latent_tissue(cache, fields, d.labels, autoencoder.factor)

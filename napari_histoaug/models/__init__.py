@@ -16,6 +16,7 @@ from napari_histoaug.models.checkpoints import (
     load_unet,
     save_network,
 )
+from napari_histoaug.models.layout import channels_last
 from napari_histoaug.models.spade_unet import PRESETS, SpadeUNet, SpadeUNetConfig
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "TinyAutoencoderConfig",
     "VQAutoencoder",
     "VQAutoencoderConfig",
+    "channels_last",
     "load_autoencoder",
     "load_taesd",
     "load_unet",

@@ -7,7 +7,7 @@ and a small convolutional one in the shape of TAESD. Both map RGB in [-1, 1] to 
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -213,7 +213,8 @@ class LatentSpace(nn.Module):
         As measured on the training tissue.
     """
 
-    kind: Literal["latent"] = "latent"
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, autoencoder: Autoencoder, statistics: LatentStatistics) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Building blocks of the SPADE diffusion U-Net: two-level time, residual blocks, SPADE, attention."""
+"""Building blocks of the SPADE diffusion U-Net: two-level time, residuals, SPADE, attention."""
 
 from __future__ import annotations
 
@@ -38,6 +38,12 @@ def groups_for(channels: int, most: int = 32) -> int:
     return 1
 
 
+def silence(layer: nn.Conv2d | nn.Linear) -> None:
+    """Zero a layer, so that what it adds to begins as it is."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+
+
 class TwoLevelTime(nn.Module):
     """Scale and shift that differ inside and outside the hole.
 
@@ -50,8 +56,7 @@ class TwoLevelTime(nn.Module):
     def __init__(self, width: int, channels: int) -> None:
         super().__init__()
         self.project = nn.Linear(width, 2 * channels)
-        nn.init.zeros_(self.project.weight)
-        nn.init.zeros_(self.project.bias)
+        silence(self.project)
 
     def forward(self, x: Tensor, noisy: Tensor, clean: Tensor, hole: Tensor) -> Tensor:
         """Modulate `x` (B, C, H, W) by embeddings (B, width) mixed by `hole` (B, 1, H, W)."""
@@ -69,7 +74,6 @@ class Modulation(nn.Module):
         self.shared = nn.Conv2d(labels, hidden, 3, padding=1)
         self.out = nn.Conv2d(hidden, 2 * channels, 3, padding=1)
         nn.init.normal_(self.out.weight, std=0.02)
-        nn.init.zeros_(self.out.bias)
 
     def forward(self, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Return (scale, shift), each (B, channels, H, W), of soft labels (B, K, H, W)."""
@@ -101,9 +105,7 @@ class ResidualBlock(nn.Module):
         self.time = TwoLevelTime(time_width, outputs)
         self.dropout = nn.Dropout(dropout)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
-        nn.init.zeros_(self.conv2.weight)
-        assert self.conv2.bias is not None
-        nn.init.zeros_(self.conv2.bias)
+        silence(self.conv2)
         self.skip = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1)
 
     def forward(
@@ -132,9 +134,7 @@ class SelfAttention(nn.Module):
         self.norm = nn.GroupNorm(groups_for(channels), channels)
         self.qkv = nn.Conv2d(channels, 3 * channels, 1)
         self.out = nn.Conv2d(channels, channels, 1)
-        nn.init.zeros_(self.out.weight)
-        assert self.out.bias is not None
-        nn.init.zeros_(self.out.bias)
+        silence(self.out)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return `x` (B, C, H, W) plus what each position gathered from the others."""

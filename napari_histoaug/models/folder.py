@@ -1,4 +1,4 @@
-"""A generator on disk: ``model_index.json``, ``unet/``, ``scheduler/`` and, if latent, ``autoencoder/``."""
+"""A generator on disk: ``model_index.json``, ``unet/``, ``scheduler/``, ``autoencoder/``."""
 
 from __future__ import annotations
 

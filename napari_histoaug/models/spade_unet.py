@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from napari_histoaug.models.blocks import ResidualBlock, SelfAttention, timestep_embedding
+from napari_histoaug.models.blocks import ResidualBlock, SelfAttention, silence, timestep_embedding
 
 
 class SpadeUNetConfig(BaseModel):
@@ -53,6 +53,11 @@ PRESETS: dict[str, SpadeUNetConfig] = {
 }
 
 SpadeMaps = list[tuple[Tensor, Tensor]]
+
+
+def _pool(labels: Tensor, height: int, width: int) -> Tensor:
+    """Area-pool soft labels: thin structures become fractions instead of vanishing."""
+    return F.adaptive_avg_pool2d(labels, (height, width))
 
 
 class SpadeUNet(nn.Module):
@@ -93,9 +98,7 @@ class SpadeUNet(nn.Module):
         self._build_decoder(widths, skips)
         self.leave_norm = nn.GroupNorm(min(32, widths[0] // 4), widths[0])
         self.leave = nn.Conv2d(widths[0], cells * c.channels, 3, padding=1)
-        nn.init.zeros_(self.leave.weight)
-        assert self.leave.bias is not None
-        nn.init.zeros_(self.leave.bias)
+        silence(self.leave)
 
     def _block(self, inputs: int, outputs: int, *, spade: bool = False) -> ResidualBlock:
         return ResidualBlock(
@@ -151,7 +154,7 @@ class SpadeUNet(nn.Module):
         index = 0
         for level in reversed(range(levels)):
             cell = self.config.unshuffle * 2**level
-            pooled = F.adaptive_avg_pool2d(labels, (size[0] // cell, size[1] // cell))
+            pooled = _pool(labels, size[0] // cell, size[1] // cell)
             for _ in range(self.config.blocks + 1):
                 block = self.up_blocks[index]
                 assert isinstance(block, ResidualBlock)
@@ -196,7 +199,7 @@ class SpadeUNet(nn.Module):
         m = hole.to(x.dtype)
         parts = [F.pixel_unshuffle(x, c.unshuffle), F.pixel_unshuffle(m, c.unshuffle)]
         if c.label_input:
-            parts.append(F.adaptive_avg_pool2d(labels, parts[0].shape[-2:]).to(x.dtype))
+            parts.append(_pool(labels, parts[0].shape[2], parts[0].shape[3]).to(x.dtype))
         noisy, clean = self._times(t, dataset, x.dtype)
         holes = [F.avg_pool2d(m, c.unshuffle)]
         for _ in c.multipliers[1:]:
