@@ -432,14 +432,18 @@ class Controller:
         if reason is not None:
             raise HistoaugError(reason)
 
+    def stop(self) -> None:
+        """Stop the job, say nothing more about it, and wait until its thread has ended."""
+        job, self.job = self.job, None
+        if job is not None:
+            job.close()
+
     def close(self) -> None:
         """Stop the job, wait for its thread, and let go of the viewer. Safe to call twice."""
         if self._closed:
             return
         self._closed = True
-        if self.job is not None:
-            self.job.close()
-            self.job = None
+        self.stop()
         self.viewer.layers.events.inserted.disconnect(self._on_inserted)
         self.viewer.layers.events.removed.disconnect(self._on_removed)
         self.viewer.layers.selection.events.active.disconnect(self._on_active)

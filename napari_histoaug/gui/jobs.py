@@ -77,6 +77,7 @@ class JobHandle:
     def __init__(self, post: Callable[[str, Any], None], clock: StepClock) -> None:
         self._post = post
         self._stop = threading.Event()
+        self.waiting = threading.Event()
         self.clock = clock
         self.abort_requested: Callable[[], bool] = lambda: False
 
@@ -100,8 +101,10 @@ class JobHandle:
         self._post("phase", text)
 
     def show(self, value: Any) -> None:
-        """Hand something (a preview, say) to the main thread."""
-        self._post("value", value)
+        """Hand a preview to the main thread; dropped while the last one still waits there."""
+        if not self.waiting.is_set():
+            self.waiting.set()
+            self._post("value", value)
 
     def stop(self) -> None:
         self._stop.set()
@@ -194,6 +197,8 @@ class Job(QObject):
     def _deliver(self, kind: str, value: Any) -> None:
         if self._closed:
             return
+        if kind == "value":
+            self.handle.waiting.clear()
         callback = getattr(self._callbacks, kind)
         if kind in ("cancelled", "ended"):
             callback()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING
 
 import napari.viewer
-from qtpy.QtCore import QEvent, Qt
-from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtWidgets import QFrame, QMainWindow, QScrollArea, QVBoxLayout, QWidget
 
 from napari_histoaug.gui.controller import Controller
 from napari_histoaug.gui.panels.export import ExportPanel
@@ -63,6 +64,8 @@ class HistoaugWidget(QScrollArea):
             self.export_panel,
         )
         self._docked = False
+        # weak: a panel that outlives its window must not keep it
+        self._window: weakref.ref[QMainWindow] | None = None
         self._lay_out()
         controller.changed.connect(self._refresh)
         # the controller, not a method of the widget: when this is heard the widget is gone
@@ -86,6 +89,7 @@ class HistoaugWidget(QScrollArea):
     def _refresh(self) -> None:
         for panel in self._panels:
             panel.refresh()
+        self._watch_window()
 
     def event(self, event: QEvent | None) -> bool:
         """Taken out of its dock (napari's close button does that), it stops its work."""
@@ -95,3 +99,25 @@ class HistoaugWidget(QScrollArea):
             elif self._docked:
                 self.controller.close()
         return super().event(event)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
+        """Stop the work when the window goes, before Qt takes the objects apart.
+
+        When the user closes it by its button napari may still ask whether to; then only the
+        hiding of the window says that it really goes.
+        """
+        if event is not None and not event.spontaneous():
+            if event.type() == QEvent.Type.Close:
+                self.controller.close()
+            elif event.type() == QEvent.Type.Hide:
+                self.controller.stop()
+        return super().eventFilter(watched, event)
+
+    def _watch_window(self) -> None:
+        """Listen to the main window, once this widget is in one."""
+        parent = self.parentWidget()
+        while parent is not None and not isinstance(parent, QMainWindow):
+            parent = parent.parentWidget()
+        if parent is not None and (self._window is None or self._window() is not parent):
+            parent.installEventFilter(self)
+            self._window = weakref.ref(parent)

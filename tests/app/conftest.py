@@ -1,24 +1,32 @@
-"""A slide with known pixels and a quick stand-in for the network."""
+"""A desk to work at: a slide with known pixels, the real panels, a quick stand-in network."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from napari.components import ViewerModel
+from qtpy.QtCore import Qt
 
 from napari_histoaug.errors import Cancelled
+from napari_histoaug.gui.reader import slide_layer
+from napari_histoaug.gui.session import SlideSession, session_of
+from napari_histoaug.gui.widget import HistoaugWidget
+
+LONG = 20_000  # ms; never reached by a test that works
 
 
 @dataclass
 class FakeNetwork:
     """Stands in for ``generation``: paints the hole in one colour, step by step.
 
-    ``gate`` makes every step after ``wait_after`` wait until the test lets it go on.
+    After ``wait_after`` steps it waits until the test opens the ``gate``, or it is cancelled.
     """
 
     steps: int = 4
@@ -58,8 +66,7 @@ class FakeNetwork:
         out[hole] = (np.array(self.color) + seed) % 256
         for done in range(total):
             if self.wait_after is not None and done >= self.wait_after:
-                # long enough never to be reached by a test that works
-                self.gate.wait(20)
+                self._wait(cancelled)
             if cancelled is not None and cancelled():
                 raise Cancelled("Cancelled.")
             self.evaluations += 1
@@ -78,7 +85,131 @@ class FakeNetwork:
             seconds=0.0,
         )
 
+    def _wait(self, cancelled: Callable[[], bool] | None) -> None:
+        for _ in range(4000):  # far longer than a test that works needs
+            if self.gate.wait(0.005) or (cancelled is not None and cancelled()):
+                return
+
 
 @pytest.fixture
 def network() -> FakeNetwork:
     return FakeNetwork()
+
+
+@dataclass
+class Desk:
+    """A viewer with an open slide and the docked widget."""
+
+    qtbot: Any
+    viewer: Any
+    widget: HistoaugWidget
+    path: Path
+    network: Any
+
+    @property
+    def controller(self):
+        return self.widget.controller
+
+    @property
+    def session(self) -> SlideSession:
+        session = session_of(self.controller.slide_layer)
+        assert session is not None
+        return session
+
+    def click(self, button) -> None:
+        assert button.isEnabled(), button.toolTip()
+        self.qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+    def wait_idle(self) -> None:
+        self.qtbot.waitUntil(lambda: not self.controller.busy, timeout=LONG)
+
+    def look_at(self, y: float, x: float, zoom: float = 2.0) -> None:
+        scale = self.session.scale
+        self.viewer.camera.center = (y * scale[0], x * scale[1])
+        self.viewer.camera.zoom = zoom
+
+    def paint_here(self):
+        self.click(self.widget.paint_panel.paint_button)
+        return self.controller.canvas
+
+    def paint(self, y: float = 350, x: float = 450) -> None:
+        """A stroke of the brush across a level-0 place."""
+        canvas = self.controller.canvas
+        layer = canvas.layer
+        layer.brush_size = 30
+        for dx in range(0, 40, 5):
+            at = (self.session.scale[0] * y, self.session.scale[1] * (x + dx))
+            layer.paint(layer.world_to_data(at), layer.selected_label)
+
+    def run(self) -> None:
+        self.click(self.widget.generate_panel.run_button)
+
+    def propose(self) -> Any:
+        """Open a canvas, paint, inpaint; returns the finished part."""
+        self.paint_here()
+        self.paint()
+        self.run()
+        (part,) = self.wait_proposal()
+        return part
+
+    def wait_proposal(self) -> list[Any]:
+        """Wait for the finished result; returns its parts."""
+        self.qtbot.waitUntil(lambda: self.controller.proposal is not None, timeout=LONG)
+        self.wait_idle()
+        return self.controller.proposal.parts
+
+    def hold(self) -> None:
+        """Start generating and leave it waiting before its third evaluation."""
+        self.network.steps, self.network.wait_after = 50, 2
+        self.paint_here()
+        self.paint()
+        self.run()
+        self.qtbot.waitUntil(lambda: self.network.evaluations == 2, timeout=LONG)
+
+    def accept(self) -> None:
+        self.click(self.widget.review_panel.accept_button)
+        self.wait_idle()
+
+    def shown(self, level: int = 0) -> np.ndarray:
+        """All pixels of a level, as the viewer's array gives them."""
+        return np.asarray(self.controller.slide_layer.data[level])
+
+
+@pytest.fixture
+def slide_path(make_pyramid_tiff) -> Path:
+    return make_pyramid_tiff(shapes=[(1400, 1800), (700, 900)], name="case 7.tif").path
+
+
+@pytest.fixture
+def desk(qtbot, slide_path, network):
+    """The panels over napari's model of a viewer: everything but the window, and quick."""
+    viewer = ViewerModel()
+    arrays, settings, _ = slide_layer(slide_path)
+    viewer.add_image(arrays, **settings)
+    widget = HistoaugWidget(viewer, inpaint=network.inpaint, load_generator=network.load_generator)
+    qtbot.addWidget(widget)
+    desk = Desk(qtbot, viewer, widget, slide_path, network)
+    desk.look_at(350, 450)
+    yield desk
+    network.gate.set()
+    widget.controller.close()
+
+
+@pytest.fixture
+def window_desk(make_napari_viewer, qtbot, slide_path, network):
+    """The panels docked in a real napari window."""
+    viewer = make_napari_viewer()
+    arrays, settings, _ = slide_layer(slide_path)
+    viewer.add_image(arrays, **settings)
+    widget = HistoaugWidget(viewer, inpaint=network.inpaint, load_generator=network.load_generator)
+    viewer.window.add_dock_widget(widget, name="Inpaint vessel", area="right")
+    desk = Desk(qtbot, viewer, widget, slide_path, network)
+    desk.look_at(350, 450)
+    yield desk
+    network.gate.set()
+    widget.controller.close()
+
+
+@pytest.fixture
+def desk_class() -> type[Desk]:
+    return Desk

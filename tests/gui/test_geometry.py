@@ -36,11 +36,8 @@ def test_a_placed_layer_shares_its_pixel_edges_with_level_0(downsample):
 
 def test_the_view_is_the_pixels_on_the_screen():
     # 100 x 60 screen pixels at 2 a micrometre around (50, 40) um, 0.5 um a pixel: 100 x 60 pixels
-    assert view_box((50.0, 40.0), 2.0, (100, 60), (0.5, 0.5))[2:] == (101, 61)
-    y, x, height, width = view_box((50.0, 40.0), 2.0, (100, 60), (0.5, 0.5))
-    assert (y, x) == (50, 50)
-    assert y <= (50 - 25) / 0.5
-    assert (x + width) * 0.5 >= 40 + 15
+    # and the halves at both edges
+    assert view_box((50.0, 40.0), 2.0, (100, 60), (0.5, 0.5)) == (50, 50, 101, 61)
 
 
 def test_boxes_meet_and_join():

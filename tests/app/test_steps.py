@@ -1,0 +1,195 @@
+"""Every step and its exceptions, through the real panels over napari's viewer model."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+from napari.components import ViewerModel
+
+from napari_histoaug.gui.session import open_session
+from napari_histoaug.gui.widget import HistoaugWidget
+
+VALUE = 1
+
+
+def test_reopening_a_slide_shows_its_accepted_edits(desk):
+    part = desk.propose()
+    desk.accept()
+    expected = desk.shown(0)
+    again = open_session(desk.path)
+    np.testing.assert_array_equal(np.asarray(again.pyramid.arrays[0]), expected)
+    assert [edit.box for edit in again.edits.edits] == [part.box]
+
+
+def test_the_canvas_lies_exactly_on_the_slide(desk):
+    canvas = desk.paint_here()
+    layer, slide = canvas.layer, desk.controller.slide_layer
+    assert layer.data.dtype == np.uint8
+    assert max(layer.data.shape) <= 2048
+    assert canvas.downsample == (1.0, 1.0)
+    assert layer.units == slide.units
+    for index in [(0, 0), (17, 5), (layer.data.shape[0] - 1, layer.data.shape[1] - 1)]:
+        at = slide.world_to_data(layer.data_to_world(index))
+        np.testing.assert_allclose(at, np.add(canvas.box[:2], index), atol=1e-6)
+    # one painted pixel is one level-0 pixel of the hole
+    layer.data_setitem((np.array([40]), np.array([60])), VALUE)
+    drawing = canvas.drawing(VALUE)
+    assert drawing.boxes() == [(canvas.box[0] + 40, canvas.box[1] + 60, 1, 1)]
+
+
+def test_a_wide_view_gets_a_coarser_canvas_that_fills_whole_pixels(desk):
+    desk.controller.canvas_limit = 512
+    desk.look_at(700, 900, zoom=0.5)
+    canvas = desk.paint_here()
+    assert canvas.downsample != (1.0, 1.0)
+    assert max(canvas.layer.data.shape) <= 512
+    step = np.array(canvas.downsample)
+    slide = desk.controller.slide_layer
+    corner = slide.world_to_data(canvas.layer.data_to_world((9.5, 19.5)))
+    np.testing.assert_allclose(np.add(corner, 0.5), canvas.box[:2] + step * (10, 20), atol=1e-6)
+
+
+def test_a_new_canvas_replaces_a_bare_one_but_never_strokes(desk):
+    first = desk.paint_here()
+    second = desk.paint_here()
+    assert first.layer not in desk.viewer.layers
+    desk.paint()
+    third = desk.paint_here()
+    assert second.layer in desk.viewer.layers
+    assert desk.controller.canvas is third
+    # selecting a canvas makes its strokes count again
+    desk.viewer.layers.selection.active = second.layer
+    assert desk.controller.canvas is second
+
+
+def test_the_network_sees_what_was_accepted_before(desk):
+    part = desk.propose()
+    desk.accept()
+    desk.paint(y=350, x=500)
+    desk.run()
+    (part_2,) = desk.wait_proposal()
+    y, x, height, width = part_2.box
+    given = desk.network.calls[-1]["image"]
+    np.testing.assert_array_equal(given, desk.shown(0)[y : y + height, x : x + width])
+    assert (given == part.image[part.changed][0]).all(axis=-1).any()
+    # the model was loaded once
+    assert desk.network.loads == [(None, "auto")]
+
+
+def test_reject_keeps_the_slide_and_the_strokes(desk):
+    before = desk.shown(0)
+    desk.propose()
+    painted = desk.controller.canvas.layer.data.copy()
+    desk.click(desk.widget.review_panel.reject_button)
+    assert desk.controller.proposal is None
+    assert len(desk.viewer.layers) == 2
+    assert painted.any()
+    np.testing.assert_array_equal(desk.controller.canvas.layer.data, painted)
+    np.testing.assert_array_equal(desk.shown(0), before)
+    assert desk.session.edits.edits == []
+
+
+def test_accept_erases_the_strokes_it_used_and_they_can_be_brought_back(desk):
+    desk.propose()
+    layer = desk.controller.canvas.layer
+    painted = layer.data.copy()
+    desk.accept()
+    assert not layer.data.any()
+    layer.undo()
+    np.testing.assert_array_equal(layer.data, painted)
+
+
+def test_another_takes_the_next_seed(desk):
+    desk.propose()
+    desk.click(desk.widget.review_panel.another_button)
+    desk.wait_proposal()
+    assert [call["seed"] for call in desk.network.calls] == [0, 1]
+    assert desk.widget.generate_panel.seed_box.value() == 1
+
+
+def test_outlines_serve_as_masks_and_stay(desk):
+    desk.click(desk.widget.paint_panel.outline_button)
+    shapes = desk.viewer.layers.selection.active
+    assert shapes.mode == "add_polygon"
+    shapes.add_polygons(np.array([[299.5, 399.5], [299.5, 439.5], [349.5, 439.5], [349.5, 399.5]]))
+    shapes.selected_data = set()
+    desk.run()
+    (part,) = desk.wait_proposal()
+    expected = np.zeros(part.hole.shape, bool)
+    y, x = 300 - part.box[0], 400 - part.box[1]
+    expected[y : y + 50, x : x + 40] = True
+    np.testing.assert_array_equal(part.hole, expected)
+    desk.accept()
+    assert len(shapes.data) == 1
+    # a used outline is not filled again
+    desk.run()
+    assert "No vessel is painted yet" in desk.controller.sentence
+
+
+def test_far_holes_of_one_canvas_are_filled_one_after_the_other(desk):
+    desk.look_at(700, 900, zoom=0.5)
+    desk.paint_here()
+    desk.paint(y=200, x=200)
+    desk.paint(y=1200, x=1500)
+    before = desk.shown(0)
+    desk.run()
+    parts = desk.wait_proposal()
+    assert len(parts) == 2
+    desk.accept()
+    expected = before.copy()
+    for part in parts:
+        y, x, height, width = part.box
+        expected[y : y + height, x : x + width][part.changed] = part.image[part.changed]
+    np.testing.assert_array_equal(desk.shown(0), expected)
+
+
+def test_the_work_is_done_elsewhere_and_its_steps_are_told(desk):
+    told = []
+    desk.controller.progressed.connect(told.append)
+    desk.propose()
+    assert desk.network.threads[0] is not threading.main_thread()
+    assert told[-1].text.startswith("step 4/4, ")
+
+
+def test_cancel_stops_within_one_evaluation(desk):
+    before = desk.shown(0)
+    desk.hold()
+    desk.click(desk.widget.generate_panel.run_button)
+    desk.wait_idle()
+    assert desk.network.evaluations == 2
+    assert desk.controller.proposal is None
+    assert len(desk.viewer.layers) == 2
+    np.testing.assert_array_equal(desk.shown(0), before)
+    # and one can go on
+    desk.network.steps, desk.network.wait_after = 3, None
+    desk.run()
+    desk.wait_proposal()
+
+
+def test_a_result_whose_slide_is_gone_is_dropped_with_a_sentence(desk):
+    desk.hold()
+    desk.viewer.layers.remove(desk.controller.slide_layer)
+    desk.network.gate.set()
+    desk.wait_idle()
+    assert desk.controller.proposal is None
+    assert not any("inpaint" in layer.name for layer in desk.viewer.layers)
+    assert "slide was closed" in desk.controller.sentence
+
+
+def test_nothing_painted_is_a_sentence_and_no_traceback(desk):
+    desk.paint_here()
+    desk.run()
+    assert "No vessel is painted yet" in desk.widget.generate_panel.progress_label.text()
+    assert desk.network.calls == []
+
+
+def test_two_viewers_do_not_know_each_other(desk, qtbot, network):
+    other = ViewerModel()
+    widget = HistoaugWidget(other, inpaint=network.inpaint, load_generator=network.load_generator)
+    qtbot.addWidget(widget)
+    desk.propose()
+    assert len(other.layers) == 0
+    assert widget.controller.proposal is None
+    assert "Open a whole-slide image" in widget.paint_panel.paint_button.toolTip()
+    widget.controller.close()
