@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -41,18 +42,19 @@ class OpenSlideReader:
     def __init__(self, path: Path, exact: TiffReader | None = None) -> None:
         self.path = path
         try:
-            self._handle = openslide.OpenSlide(str(path))
+            handle = openslide.OpenSlide(str(path))
         except openslide.OpenSlideError as error:
             raise SlideError(
                 f"{path.name} looks like a slide but cannot be opened ({error}); "
                 "copy it again from its source, it may be incomplete."
             ) from error
-        properties = self._handle.properties
+        self._handle: openslide.OpenSlide | None = handle
+        properties = handle.properties
         self.vendor = properties.get(openslide.PROPERTY_NAME_VENDOR, "openslide")
-        self._levels, self.shapes = _shrinking([(h, w) for w, h in self._handle.level_dimensions])
+        self._levels, self.shapes = _shrinking([(h, w) for w, h in handle.level_dimensions])
         # Asked for once: even these fail on a handle that has met an error.
-        self._downsamples = self._handle.level_downsamples
-        self.tile_shapes = tuple(self._tile_shape(level) for level in self._levels)
+        self._downsamples = handle.level_downsamples
+        self.tile_shapes = tuple(_tile_shape(properties, level) for level in self._levels)
         self.mpp = believable(
             from_number(properties.get(openslide.PROPERTY_NAME_MPP_Y)),
             from_number(properties.get(openslide.PROPERTY_NAME_MPP_X)),
@@ -66,12 +68,19 @@ class OpenSlideReader:
         if self._exact is not None and level > 0 and downsample != round(downsample):
             return self._exact.read(level, y, x, height, width)
         location = (round(x * downsample), round(y * downsample))
+        handle = self._handle
+        if handle is None:
+            raise TileError("closed")
         try:
-            image = self._handle.read_region(location, self._levels[level], (width, height))
+            image = handle.read_region(location, self._levels[level], (width, height))
         except openslide.OpenSlideError as error:
             raise TileError(str(error)) from error
         pixels = np.asarray(image)
-        return on_white(pixels[..., :3], pixels[..., 3], self._background)
+        alpha = pixels[..., 3]
+        if downsample != round(downsample):
+            # At the edge of the tissue the interpolation made pixels half transparent.
+            alpha = np.where(alpha >= 128, np.uint8(255), alpha)
+        return on_white(pixels[..., :3], alpha, self._background)
 
     def reopen(self) -> Reader:
         """Return a new reader: OpenSlide refuses everything after its first error."""
@@ -79,17 +88,19 @@ class OpenSlideReader:
         return OpenSlideReader(self.path, self._exact)
 
     def close(self) -> None:
-        """Close the handle."""
-        self._handle.close()
+        """Let go of the handle; it closes when the last thread has left it."""
+        # Closing while another thread reads would crash inside OpenSlide.
+        self._handle = None
         if self._exact is not None:
             self._exact.close()
 
-    def _tile_shape(self, level: int) -> tuple[int, int]:
-        sides = [
-            from_number(self._handle.properties.get(f"openslide.level[{level}].tile-{side}"))
-            for side in ("height", "width")
-        ]
-        return tuple(int(side or _DEFAULT_TILE) for side in sides)  # type: ignore[return-value]
+
+def _tile_shape(properties: Mapping[str, str], level: int) -> tuple[int, int]:
+    height, width = (
+        from_number(properties.get(f"openslide.level[{level}].tile-{side}"))
+        for side in ("height", "width")
+    )
+    return int(height or _DEFAULT_TILE), int(width or _DEFAULT_TILE)
 
 
 def _shrinking(

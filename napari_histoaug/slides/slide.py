@@ -209,7 +209,8 @@ class Slide:
                 out[y0 - y : y1 - y, x0 - x : x1 - x] = (
                     hatched(y0, x0, y1 - y0, x1 - x0) if pixels is None else pixels
                 )
-            self._reader = reader
+            if self._reader is not None:  # not closed meanwhile
+                self._reader = reader
         return out
 
     def _tiles(

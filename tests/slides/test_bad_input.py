@@ -177,3 +177,28 @@ def test_one_thread_s_damage_is_not_blamed_on_another_s_tile(make_pyramid_tiff):
             else:
                 assert (block == made.levels[0][y : y + 128, x : x + 128]).all()
         assert {failure[1:3] for failure in slide.failures} == set(bad)
+
+
+def test_closing_while_others_read_is_a_sentence_for_them(make_pyramid_tiff):
+    import threading
+
+    slide = open_slide(make_pyramid_tiff(shapes=[(1280, 1280)]).path)
+    reading, endings = threading.Barrier(5), []
+
+    def read_on():
+        reading.wait()
+        try:
+            while True:
+                slide.read_block(0, 0, 0, 1280, 1280)
+        except SlideError as error:
+            endings.append(str(error))
+
+    threads = [threading.Thread(target=read_on) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    reading.wait()
+    slide.close()
+    for thread in threads:
+        thread.join()
+    assert len(endings) == 4
+    assert all("closed" in ending for ending in endings)

@@ -280,7 +280,8 @@ def test_real_dicom_lies_where_the_svs_it_was_made_from_lies(shared_data):
 
 def test_openslide_alone_stays_within_its_stated_offset(tmp_path):
     # Levels with a downsample of 2.222 whose pixels grow by 0.25 a pixel to the right and down:
-    # an offset of 0.5 / 2.222 pixels in both directions changes a value by 0.12 before rounding.
+    # an offset of 0.5 / 2.222 pixels in both directions changes a value by 0.12 before
+    # rounding (which happens three times); a rounded downsample of 2 would be off by 10 and more.
     path = tmp_path / "slope.tif"
     levels = []
     with tifffile.TiffWriter(path) as writer:
@@ -292,9 +293,9 @@ def test_openslide_alone_stays_within_its_stated_offset(tmp_path):
                 compression="deflate", subfiletype=index, metadata=None,
             )  # fmt: skip
     reader = OpenSlideReader(path)
-    for y, x in [(0, 0), (7, 3), (301, 222), (349, 349), (400, 11)]:
+    for y, x in [(0, 0), (7, 3), (301, 222), (349, 349), (400, 11), (400, 390)]:
         block = reader.read(1, y, x, 50, 60)
-        assert np.abs(block - np.floor(levels[1][y : y + 50, x : x + 60])).max() <= 1
+        assert np.abs(block - np.floor(levels[1][y : y + 50, x : x + 60])).max() <= 2
     reader.close()
 
 
@@ -305,5 +306,6 @@ def test_transparent_pixels_lie_on_the_declared_background():
     assert mixed[0, 0].tolist() == [10, 20, 30]
     assert mixed[0, 1].tolist() == [250, 240, 230]
     assert (
-        np.abs(mixed[0, 2] - (rgb[0, 2] * 128 + np.array([250, 240, 230]) * 127) / 255).max() <= 0.5
+        np.abs(mixed[0, 2] - (rgb[0, 2] * 128.0 + np.array([250, 240, 230]) * 127) / 255).max()
+        <= 0.5
     )
