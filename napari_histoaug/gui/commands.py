@@ -9,7 +9,7 @@ from napari.utils.notifications import show_warning
 def export_pair(viewer: napari.viewer.Viewer) -> None:
     """Export the last accepted edit through the panel *Inpaint vessel*, opened when it is not."""
     _, widget = viewer.window.add_plugin_dock_widget("napari-histoaug", "Inpaint vessel")
-    reason = widget.controller.why_not_export()
+    reason = widget.controller.why_not.export()
     if reason is None:
         widget.controller.export_pair()
     else:

@@ -1,7 +1,7 @@
 """The state behind the panels: which slide, which canvas, which proposal, which job.
 
 No widgets here. The panels call the actions (*paint_here*, *run*, *accept*, ...), read the
-properties and the ``why_not_...`` sentences, and listen to two signals. Every action is made to be
+properties and the sentences of ``why_not``, and listen to two signals. Every action is made to be
 called on the main thread and explains a :class:`HistoaugError` in a napari notification.
 """
 
@@ -23,6 +23,7 @@ from napari_histoaug.gui.holes import plan_holes
 from napari_histoaug.gui.jobs import Job, JobCallbacks
 from napari_histoaug.gui.painting import Painting
 from napari_histoaug.gui.proposal import Proposal
+from napari_histoaug.gui.reasons import NO_SLIDE, Reasons
 from napari_histoaug.gui.session import SlideSession, session_of
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 GENERATING = "generating"
-NO_SLIDE = "Open a whole-slide image first: File > Open, or drop one on the window."
 
 
 def _explained(action: _F) -> _F:
@@ -86,6 +86,8 @@ class Controller:
         How to generate.
     folder : str
         Where *Export pair* writes.
+    why_not : Reasons
+        Why an action is not possible now.
     sentence : str
         What went wrong last, empty when nothing did since the last action.
     """
@@ -115,6 +117,7 @@ class Controller:
         self._shelf = work.GeneratorShelf(load_generator or _load_generator)
         self._slide_layer: Image | None = None
         self.painting = Painting(viewer)
+        self.why_not = Reasons(self)
         self._number = 0
         self._closed = False
         viewer.layers.events.inserted.connect(self._on_inserted)
@@ -153,8 +156,6 @@ class Controller:
             raise HistoaugError(NO_SLIDE)
         return layer, session
 
-    # ---- what stands in the way ----------------------------------------------------------------
-
     @property
     def busy(self) -> bool:
         """A job is running."""
@@ -164,48 +165,6 @@ class Controller:
     def generating(self) -> bool:
         """The running job fills holes (and can be cancelled)."""
         return self.job is not None and self.job.name == GENERATING
-
-    def why_not_paint(self) -> str | None:
-        """Why *Paint here* cannot be clicked, or None."""
-        return NO_SLIDE if self.session is None else None
-
-    def why_not_run(self) -> str | None:
-        """Why *Inpaint vessel* cannot be clicked, or None."""
-        return self.why_not_paint() or self._why_busy()
-
-    def why_not_review(self) -> str | None:
-        """Why *Accept* and *Reject* cannot be clicked, or None."""
-        if self.busy:
-            return self._why_busy()
-        if self.proposal is None:
-            return "There is no proposal yet: paint a vessel and click Inpaint vessel."
-        return None
-
-    def why_not_undo(self) -> str | None:
-        """Why *Undo* cannot be clicked, or None."""
-        reason = self.why_not_run()
-        if reason is None and self.session is not None and not self.session.edits.can_undo:
-            return "This slide has no accepted edit to take back."
-        return reason
-
-    def why_not_redo(self) -> str | None:
-        """Why *Redo* cannot be clicked, or None."""
-        reason = self.why_not_run()
-        if reason is None and self.session is not None and not self.session.edits.can_redo:
-            return "There is no edit that was taken back."
-        return reason
-
-    def why_not_export(self) -> str | None:
-        """Why *Export pair* cannot be clicked, or None."""
-        reason = self.why_not_run()
-        if reason is None and self.session is not None and not self.session.edits.edits:
-            return "There is no accepted edit to export: accept a proposal first."
-        if reason is None and not self.folder.strip():
-            return "Choose a folder to export to."
-        return reason
-
-    def _why_busy(self) -> str | None:
-        return f"Busy: {self.job.name}." if self.job is not None else None
 
     # ---- paint -------------------------------------------------------------------------------
 
@@ -249,9 +208,9 @@ class Controller:
     def run(self) -> None:
         """Fill what is painted; the result becomes the proposal. A waiting proposal is dropped."""
         slide_layer, session = self._needed_slide()
-        self._refuse(self._why_busy())
+        self._refuse(self.why_not.run())
         drawn = self.painting.snapshot(slide_layer, self.label_value)
-        plans = plan_holes(drawn.drawings, session.shape)
+        plans = plan_holes(drawn.drawings, session.shape, session.slide.mpp)
         self._drop_proposal()
         self._number += 1
         proposal = Proposal(self.viewer, session, drawn, self._number)
@@ -310,7 +269,7 @@ class Controller:
 
         The strokes it was made from are erased, see :meth:`Painting.consume`.
         """
-        self._refuse(self.why_not_review())
+        self._refuse(self.why_not.review())
         proposal = self.proposal
         assert proposal is not None
         self._start(
@@ -338,21 +297,21 @@ class Controller:
     @_explained
     def another(self) -> None:
         """Drop the proposal and make another one with the next seed."""
-        self._refuse(self.why_not_review())
+        self._refuse(self.why_not.review())
         self.settings.seed += 1
         self.run()
 
     @_explained
     def undo(self) -> None:
         """Take the last accepted edit back."""
-        self._refuse(self.why_not_undo())
+        self._refuse(self.why_not.undo())
         _, session = self._needed_slide()
         self._step("taking the edit back", session, session.edits.undo)
 
     @_explained
     def redo(self) -> None:
         """Put the edit that was taken back last in place again."""
-        self._refuse(self.why_not_redo())
+        self._refuse(self.why_not.redo())
         _, session = self._needed_slide()
         self._step("putting the edit back", session, session.edits.redo)
 
@@ -394,7 +353,7 @@ class Controller:
     @_explained
     def export_pair(self) -> None:
         """Write the last accepted edit as image, mask and manifest row to :attr:`folder`."""
-        self._refuse(self.why_not_export())
+        self._refuse(self.why_not.export())
         _, session = self._needed_slide()
         folder = Path(self.folder.strip()).expanduser()
         value = self.classes.value_of(session.edits.edits[-1].label)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 
@@ -103,21 +104,35 @@ def choose_level(box: Box, downsamples: Sequence[Pair], limit: int) -> int:
     return len(downsamples) - 1
 
 
-def group_holes(holes: Iterable[Box], shape: tuple[int, int]) -> list[Box]:
+class Surroundings(NamedTuple):
+    """Level-0 pixels to keep around a hole, and the smallest side of its box."""
+
+    margin: int = 64
+    smallest: int = 256
+
+
+USUAL = Surroundings()
+
+
+def group_holes(
+    holes: Iterable[Box], shape: tuple[int, int], around: Surroundings = USUAL
+) -> list[Box]:
     """Bounding boxes of the holes, those whose context boxes overlap joined into one.
 
     ``shape`` is the slide's, level 0. Joining matters: two boxes that saw each other's holes as
     tissue would not fit each other. A join that would exceed :data:`LARGEST` is not made.
     """
     groups = sorted(holes)
-    while (pair := _near_pair(groups, shape)) is not None:
+    while (pair := _near_pair(groups, shape, around)) is not None:
         i, j = pair
         groups[i] = union(groups[i], groups.pop(j))
     return groups
 
 
-def _near_pair(groups: list[Box], shape: tuple[int, int]) -> tuple[int, int] | None:
-    contexts = [context_box(group, shape) for group in groups]
+def _near_pair(
+    groups: list[Box], shape: tuple[int, int], around: Surroundings
+) -> tuple[int, int] | None:
+    contexts = [context_box(group, shape, *around) for group in groups]
     for i, j in combinations(range(len(groups)), 2):
         small = max(union(groups[i], groups[j])[2:]) <= LARGEST
         if small and intersect(contexts[i], contexts[j]) is not None:

@@ -11,9 +11,20 @@ import numpy as np
 from scipy import ndimage
 
 from napari_histoaug.errors import HistoaugError
-from napari_histoaug.gui.geometry import LARGEST, Box, Pair, group_holes, intersect, stretch
+from napari_histoaug.gui.geometry import (
+    LARGEST,
+    Box,
+    Pair,
+    Surroundings,
+    group_holes,
+    intersect,
+    stretch,
+)
 from napari_histoaug.masks import polygons_to_mask
 from napari_histoaug.patches import context_box
+
+NETWORK_MPP = 0.5
+"""About the pixel size networks for tissue are trained at, micrometres."""
 
 
 class Drawing(Protocol):
@@ -75,7 +86,9 @@ class PlannedHole:
     hole: np.ndarray
 
 
-def plan_holes(drawings: Sequence[Drawing], shape: tuple[int, int]) -> list[PlannedHole]:
+def plan_holes(
+    drawings: Sequence[Drawing], shape: tuple[int, int], mpp: Pair | None = None
+) -> list[PlannedHole]:
     """Cut what was drawn into boxes for the network.
 
     Near pieces share a box; far ones get one each.
@@ -85,6 +98,9 @@ def plan_holes(drawings: Sequence[Drawing], shape: tuple[int, int]) -> list[Plan
     drawings : sequence of Drawing
     shape : (height, width)
         Of level 0; what lies outside is dropped.
+    mpp : (y, x), optional
+        Micrometres per pixel: a finely scanned slide needs more pixels around a hole for the
+        network, which works at about half a micrometre, to see as much tissue.
 
     Raises
     ------
@@ -99,13 +115,15 @@ def plan_holes(drawings: Sequence[Drawing], shape: tuple[int, int]) -> list[Plan
     slide = (0, 0, *shape)
     inside = [clipped for box in drawn if (clipped := intersect(box, slide)) is not None]
     plans = []
-    for group in group_holes(inside, shape):
+    finer = max(1.0, NETWORK_MPP / min(mpp)) if mpp else 1.0
+    around = Surroundings(round(64 * finer), round(256 * finer))
+    for group in group_holes(inside, shape, around):
         if max(group[2:]) > LARGEST:
             raise HistoaugError(
                 f"The painted area is {max(group[2:])} pixels long at full resolution, more than "
                 f"the {LARGEST} that fit in one piece: zoom in and paint a smaller one."
             )
-        box = context_box(group, shape)
+        box = context_box(group, shape, *around)
         hole = np.logical_or.reduce([drawing.fill(box) for drawing in drawings])
         if hole.any():
             plans.append(PlannedHole(box, hole))

@@ -100,7 +100,7 @@ class HistoaugWidget(QScrollArea):
                 self.controller.close()
         return super().event(event)
 
-    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Stop the work when the window goes, before Qt takes the objects apart.
 
         When the user closes it by its button napari may still ask whether to; then only the

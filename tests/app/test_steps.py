@@ -6,7 +6,9 @@ import threading
 
 import numpy as np
 from napari.components import ViewerModel
+from qtpy.QtWidgets import QAbstractButton, QComboBox, QLineEdit, QSpinBox
 
+from napari_histoaug.errors import HistoaugError
 from napari_histoaug.gui.session import open_session
 from napari_histoaug.gui.widget import HistoaugWidget
 
@@ -193,3 +195,117 @@ def test_two_viewers_do_not_know_each_other(desk, qtbot, network):
     assert widget.controller.proposal is None
     assert "Open a whole-slide image" in widget.paint_panel.paint_button.toolTip()
     widget.controller.close()
+
+
+def test_a_broken_model_is_a_sentence_and_the_panel_can_be_used_again(desk):
+    def broken(source, device):
+        raise HistoaugError("The model folder x lacks the tensor conv_in.weight; choose another.")
+
+    working = desk.controller._shelf.load
+    desk.controller._shelf.load = broken
+    desk.paint_here()
+    desk.paint()
+    desk.run()
+    desk.wait_idle()
+    assert "lacks the tensor" in desk.widget.generate_panel.progress_label.text()
+    assert desk.controller.proposal is None
+    desk.controller._shelf.load = working
+    desk.run()
+    desk.wait_proposal()
+    assert desk.controller.sentence == ""
+
+
+def test_an_edit_that_cannot_be_written_stays_a_proposal(desk, monkeypatch):
+    part = desk.propose()
+
+    def refuse(*args):
+        raise HistoaugError("Edits cannot be kept here; make the folder writable.")
+
+    monkeypatch.setattr(desk.session.edits, "accept", refuse)
+    before = desk.shown(0)
+    desk.accept()
+    assert "cannot be kept" in desk.controller.sentence
+    assert desk.controller.proposal is not None
+    np.testing.assert_array_equal(desk.shown(0), before)
+    monkeypatch.undo()
+    desk.accept()
+    assert [edit.box for edit in desk.session.edits.edits] == [part.box]
+
+
+def test_a_place_that_is_no_folder_is_a_sentence_at_export(desk, tmp_path):
+    desk.propose()
+    desk.accept()
+    (tmp_path / "file").write_text("in the way")
+    desk.widget.export_panel.folder_edit.setText(str(tmp_path / "file"))
+    desk.click(desk.widget.export_panel.export_button)
+    desk.wait_idle()
+    assert "cannot be written" in desk.controller.sentence
+
+
+def test_a_view_without_the_slide_is_a_sentence(desk):
+    desk.look_at(-9000, -9000)
+    assert desk.paint_here() is None
+    assert "not in view" in desk.controller.sentence
+
+
+def test_disabled_controls_say_why(desk):
+    review, export = desk.widget.review_panel, desk.widget.export_panel
+    assert not review.accept_button.isEnabled()
+    assert "no proposal yet" in review.accept_button.toolTip()
+    assert "no accepted edit" in review.undo_button.toolTip()
+    assert "accept a proposal first" in export.export_button.toolTip()
+    desk.propose()
+    assert review.accept_button.isEnabled()
+    assert "Not now" not in review.accept_button.toolTip()
+    desk.accept()
+    assert "Choose a folder" in export.export_button.toolTip()
+
+
+def test_every_control_has_a_tooltip(desk):
+    kinds = (QAbstractButton, QComboBox, QSpinBox, QLineEdit)
+    controls = [w for kind in kinds for w in desk.widget.findChildren(kind)]
+    inner = {w.lineEdit() for w in desk.widget.findChildren(QSpinBox)}
+    assert len(controls) > 15
+    assert [w for w in controls if not w.toolTip() and w not in inner] == []
+
+
+def test_the_options_reach_the_network(desk):
+    panel = desk.widget.generate_panel
+    panel.method_box.setCurrentText("repaint")
+    panel.steps_box.setValue(7)
+    panel.seed_box.setValue(12)
+    panel.device_box.setCurrentText("cpu")
+    panel.model_edit.setText("mine")
+    part = desk.propose()
+    assert desk.network.loads == [("mine", "cpu")]
+    assert (part.result.method, part.result.steps, part.result.seed) == ("repaint", 7, 12)
+
+
+def test_hiding_the_proposal_shows_the_slide(desk):
+    desk.propose()
+    (layer,) = desk.controller.proposal.layers
+    desk.widget.review_panel.before_box.setChecked(True)
+    assert not layer.visible
+    desk.widget.review_panel.before_box.setChecked(False)
+    assert layer.visible
+
+
+def test_taking_the_proposal_out_of_the_layer_list_rejects_it(desk):
+    desk.propose()
+    desk.viewer.layers.remove(desk.controller.proposal.layers[0])
+    assert desk.controller.proposal is None
+    assert not desk.widget.review_panel.accept_button.isEnabled()
+
+
+def test_undo_between_two_accepted_edits_takes_back_the_last(desk):
+    desk.propose()
+    desk.accept()
+    first = desk.shown(0)
+    desk.paint(y=330, x=470)
+    desk.run()
+    desk.wait_proposal()
+    desk.accept()
+    assert (desk.shown(0) != first).any()
+    desk.click(desk.widget.review_panel.undo_button)
+    desk.wait_idle()
+    np.testing.assert_array_equal(desk.shown(0), first)

@@ -87,3 +87,12 @@ def test_a_huge_hole_is_a_sentence():
     huge = np.array([[0.0, 0], [0, 9000], [9000, 9000], [9000, 0]])
     with pytest.raises(HistoaugError, match="zoom in"):
         plan_holes([Outlines([huge])], (20_000, 20_000))
+
+
+def test_a_finely_scanned_slide_gives_the_network_as_much_tissue():
+    drawing = painted(slice(1000, 1020), slice(1000, 1020))
+    (coarse,) = plan_holes([drawing], SHAPE, (0.5, 0.5))
+    (fine,) = plan_holes([drawing], SHAPE, (0.25, 0.25))
+    assert coarse.box[2:] == (256, 256)
+    assert fine.box[2:] == (512, 512)
+    assert fine.hole.sum() == coarse.hole.sum()

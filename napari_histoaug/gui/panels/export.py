@@ -37,7 +37,7 @@ class ExportPanel(Panel):
         explain(
             self.export_button,
             "Write the last accepted edit: image and mask (PNG) and a row in manifest.csv.",
-            self._controller.why_not_export(),
+            self._controller.why_not.export(),
         )
 
     def _browse(self) -> None:

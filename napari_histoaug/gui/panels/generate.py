@@ -121,7 +121,7 @@ class GeneratePanel(Panel):
             explain(
                 self.run_button,
                 "Fill what is painted with generated tissue. The slide itself is never changed.",
-                controller.why_not_run(),
+                controller.why_not.run(),
             )
             self.run_button.setStyleSheet("" if controller.proposal else NEXT_STEP)
         self.progress_bar.setVisible(controller.busy)

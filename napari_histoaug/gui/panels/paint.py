@@ -33,7 +33,7 @@ class PaintPanel(Panel):
         if self._shown() != controller.classes.names:
             self._fill()
         self.class_box.setCurrentIndex(controller.label_value - 1)
-        reason = controller.why_not_paint()
+        reason = controller.why_not.paint()
         explain(
             self.paint_button,
             "Put a canvas over the current view and take the brush.\n"

@@ -34,7 +34,7 @@ class ReviewPanel(Panel):
     def refresh(self) -> None:
         """Show what can be done."""
         controller = self._controller
-        reason = controller.why_not_review()
+        reason = controller.why_not.review()
         if controller.proposal is None:
             self.before_box.setChecked(False)
         explain(self.before_box, "Hide the proposal for a moment, to compare.", reason)
@@ -45,5 +45,5 @@ class ReviewPanel(Panel):
         )
         explain(self.another_button, "Try again with the next seed.", reason)
         explain(self.reject_button, "Drop the proposal; what you painted stays.", reason)
-        explain(self.undo_button, "Take the last accepted edit back.", controller.why_not_undo())
-        explain(self.redo_button, "Put it in place again.", controller.why_not_redo())
+        explain(self.undo_button, "Take the last accepted edit back.", controller.why_not.undo())
+        explain(self.redo_button, "Put it in place again.", controller.why_not.redo())

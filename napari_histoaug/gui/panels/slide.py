@@ -34,9 +34,9 @@ class SlidePanel(Panel):
         if self._controller.slide_layer in layers:
             self.slide_box.setCurrentIndex(layers.index(self._controller.slide_layer))
         self.slide_box.blockSignals(False)
-        explain(self.slide_box, "The slide to work on.", self._controller.why_not_paint())
+        explain(self.slide_box, "The slide to work on.", self._controller.why_not.paint())
         session = self._controller.session
-        self.facts.setText(_facts(session) if session else self._controller.why_not_paint() or "")
+        self.facts.setText(_facts(session) if session else self._controller.why_not.paint() or "")
         warning = _warning(session)
         self.warning.setVisible(bool(warning))
         self.warning.setText(warning)

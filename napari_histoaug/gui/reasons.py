@@ -1,0 +1,72 @@
+"""What stands in the way of an action, in a sentence; shown where its control is disabled."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from napari_histoaug.gui.controller import Controller
+
+NO_SLIDE = "Open a whole-slide image first: File > Open, or drop one on the window."
+
+
+class Reasons:
+    """Looks at the controller; every method gives a reason, or None when nothing is in the way."""
+
+    def __init__(self, controller: Controller) -> None:
+        self._controller = controller
+
+    def paint(self) -> str | None:
+        """Why *Paint here* cannot be clicked, or None."""
+        return NO_SLIDE if self._controller.session is None else None
+
+    def run(self) -> str | None:
+        """Why *Inpaint vessel* cannot be clicked, or None."""
+        return self.paint() or self._busy()
+
+    def review(self) -> str | None:
+        """Why *Accept* and *Reject* cannot be clicked, or None."""
+        if self._controller.busy:
+            return self._busy()
+        if self._controller.proposal is None:
+            return "There is no proposal yet: paint a vessel and click Inpaint vessel."
+        return None
+
+    def undo(self) -> str | None:
+        """Why *Undo* cannot be clicked, or None."""
+        reason, session = self.run(), self._controller.session
+        if (
+            reason is None
+            and self._controller.session is not None
+            and not self._controller.session.edits.can_undo
+        ):
+            return "This slide has no accepted edit to take back."
+        return reason
+
+    def redo(self) -> str | None:
+        """Why *Redo* cannot be clicked, or None."""
+        reason, session = self.run(), self._controller.session
+        if (
+            reason is None
+            and self._controller.session is not None
+            and not self._controller.session.edits.can_redo
+        ):
+            return "There is no edit that was taken back."
+        return reason
+
+    def export(self) -> str | None:
+        """Why *Export pair* cannot be clicked, or None."""
+        reason, session = self.run(), self._controller.session
+        if (
+            reason is None
+            and self._controller.session is not None
+            and not self._controller.session.edits.edits
+        ):
+            return "There is no accepted edit to export: accept a proposal first."
+        if reason is None and not self._controller.folder.strip():
+            return "Choose a folder to export to."
+        return reason
+
+    def _busy(self) -> str | None:
+        job = self._controller.job
+        return None if job is None else f"Busy: {job.name}."
