@@ -94,6 +94,16 @@ def test_fat_beside_a_capillary_stays_tissue() -> None:
     assert labels[disc(150, 110, 50)].mean() < 0.05
 
 
+def test_packed_red_cells_touching_fat_do_not_make_it_a_lumen() -> None:
+    image = ground()
+    image[disc(150, 110, 60)] = WHITE
+    packed = disc(150, 178, 14)
+    image[packed] = RED
+    labels = propose_vessels(image).labels == 1
+    assert labels[packed].all()
+    assert labels[disc(150, 110, 40)].mean() < 0.05
+
+
 def test_dense_eosin_and_nuclei_are_not_red_cells() -> None:
     image = ground()
     image[disc(150, 150, 60)] = WALL
