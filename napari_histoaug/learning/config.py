@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_histoaug.errors import HistoaugError
 from napari_histoaug.models import SpadeUNetConfig, TinyAutoencoderConfig, VQAutoencoderConfig
+from napari_histoaug.models.folder import SamplingDefaults
 
 
 class ConfigError(HistoaugError):
@@ -86,6 +87,9 @@ class DiffusionTraining(_Section):
     start: Path | None = Field(None, description="unet folder to start from")
     full_share: float = Field(0.5, ge=0, le=1, description="examples without any known pixel")
     label_drop: float = Field(0.1, ge=0, le=1)
+    name: str | None = Field(None, description="of the generator; the run's folder if omitted")
+    sampling: SamplingDefaults = SamplingDefaults()
+    attribution: str = Field("", description="what the licences of the tissue ask to be said")
     low_noise_share: float = Field(
         0.0, ge=0, le=1, description="examples drawn from the last tenth of the chain"
     )

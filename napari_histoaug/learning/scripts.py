@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -53,6 +54,9 @@ def run_script(
     parser.add_argument("--config", type=Path, required=True, help="YAML configuration")
     parser.add_argument("overrides", nargs="*", help="dotted overrides, e.g. loop.batch=8")
     given = parser.parse_args(arguments)
+    # A polite kill, and Ctrl-C even under nohup, shall save as well.
+    for stop in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(stop, signal.default_int_handler)
     try:
         written = train(load_config(kind, given.config, given.overrides))
     except HistoaugError as error:
@@ -85,10 +89,12 @@ def fit_diffusion(config: DiffusionTraining) -> Path:
     run.fit(say)
     folder = config.loop.out / "generator"
     index = GeneratorIndex(
-        name=config.loop.out.name,
+        name=config.name or config.loop.out.name,
         classes=config.data.classes,
         mpp=(config.data.mpp, config.data.mpp),
         patch=config.data.crop,
+        sampling=config.sampling,
+        attribution=config.attribution,
         latents=statistics,
     )
 
