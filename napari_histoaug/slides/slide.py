@@ -140,7 +140,8 @@ class Slide:
 
     def close(self) -> None:
         """Let go of the file; later reads raise :class:`SlideError`."""
-        reader, self._reader = self._reader, None
+        with self._recovery:
+            reader, self._reader = self._reader, None
         if reader is not None and self._process == os.getpid():
             reader.close()
 
@@ -193,8 +194,9 @@ class Slide:
         """
         out = np.empty((height, width, 3), np.uint8)
         tile_height, tile_width = self.tile_shapes[level]
+        opened = self._open_reader()
         with self._recovery:
-            reader = self._open_reader().reopen()
+            reader = opened.reopen()
             for key in self._tiles(level, y, x, height, width):
                 top, left = key[1] * tile_height, key[2] * tile_width
                 y0, x0 = max(y, top), max(x, left)
