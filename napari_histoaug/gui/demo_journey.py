@@ -30,7 +30,8 @@ RADIUS = 40.0
 OUTLINE_SEED = 7
 VIEW_MICROMETRES = 260.0
 """Height of the part of the slide in view while painting."""
-PATIENCE_SECONDS = 280.0
+PATIENCE_SECONDS = 1800.0
+"""Against a window that hangs, not against a slow machine."""
 
 
 @dataclass
