@@ -34,38 +34,26 @@ class Reasons:
 
     def undo(self) -> str | None:
         """Why *Undo* cannot be clicked, or None."""
-        reason, session = self.run(), self._controller.session
-        if (
-            reason is None
-            and self._controller.session is not None
-            and not self._controller.session.edits.can_undo
-        ):
-            return "This slide has no accepted edit to take back."
-        return reason
+        session = self._controller.session
+        if session is not None and not session.edits.can_undo:
+            return self.run() or "This slide has no accepted edit to take back."
+        return self.run()
 
     def redo(self) -> str | None:
         """Why *Redo* cannot be clicked, or None."""
-        reason, session = self.run(), self._controller.session
-        if (
-            reason is None
-            and self._controller.session is not None
-            and not self._controller.session.edits.can_redo
-        ):
-            return "There is no edit that was taken back."
-        return reason
+        session = self._controller.session
+        if session is not None and not session.edits.can_redo:
+            return self.run() or "There is no edit that was taken back."
+        return self.run()
 
     def export(self) -> str | None:
         """Why *Export pair* cannot be clicked, or None."""
-        reason, session = self.run(), self._controller.session
-        if (
-            reason is None
-            and self._controller.session is not None
-            and not self._controller.session.edits.edits
-        ):
-            return "There is no accepted edit to export: accept a proposal first."
-        if reason is None and not self._controller.folder.strip():
-            return "Choose a folder to export to."
-        return reason
+        session = self._controller.session
+        if session is not None and not session.edits.edits:
+            return self.run() or "There is no accepted edit to export: accept a proposal first."
+        if not self._controller.folder.strip():
+            return self.run() or "Choose a folder to export to."
+        return self.run()
 
     def _busy(self) -> str | None:
         job = self._controller.job

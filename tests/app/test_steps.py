@@ -309,3 +309,26 @@ def test_undo_between_two_accepted_edits_takes_back_the_last(desk):
     desk.click(desk.widget.review_panel.undo_button)
     desk.wait_idle()
     np.testing.assert_array_equal(desk.shown(0), first)
+
+
+def test_layers_are_touched_on_the_main_thread_only(desk):
+    touched_by = set()
+
+    def note(event=None):
+        touched_by.add(threading.current_thread())
+
+    def watch(event):
+        note()
+        event.value.events.connect(note)
+
+    desk.viewer.layers.events.inserted.connect(watch)
+    desk.viewer.layers.events.removed.connect(note)
+    desk.controller.slide_layer.events.connect(note)
+    desk.controller.changed.connect(note)
+    desk.controller.progressed.connect(note)
+    desk.propose()
+    desk.accept()
+    desk.click(desk.widget.review_panel.undo_button)
+    desk.wait_idle()
+    assert touched_by == {threading.main_thread()}
+    assert desk.network.threads[0] is not threading.main_thread()
