@@ -14,7 +14,7 @@ import typer
 
 from napari_histoaug.cli.files import output_folder, read_labels, save, save_png
 from napari_histoaug.cli.progress import StepLine
-from napari_histoaug.cli.versions import versions
+from napari_histoaug.edits.versions import versions
 from napari_histoaug.errors import Cancelled, HistoaugError
 
 if TYPE_CHECKING:
@@ -232,8 +232,9 @@ def export(
         for edit, value in zip(store.edits, values, strict=True):
             synthetic = store.synthetic(*edit.box)
             image = store.read_block(opened, *edit.box)
+            mask = store.painted(edit).astype("uint8") * value
             row = PairRow.from_edit(edit, opened.slide_id(), float(synthetic.mean()))
-            typer.echo(str(export_pair(out, image, synthetic.astype("uint8") * value, row)))
+            typer.echo(str(export_pair(out, image, mask, row)))
 
 
 @app.command()

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from napari_histoaug.cli.versions import version, versions
+from napari_histoaug.edits.versions import version, versions
 
 
 def _check_python() -> str:

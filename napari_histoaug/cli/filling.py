@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histoaug.cli.files import save, save_png
-from napari_histoaug.cli.versions import versions
 from napari_histoaug.errors import HistoaugError
 
 if TYPE_CHECKING:
@@ -27,9 +26,10 @@ Box = tuple[int, int, int, int]
 
 
 class Fill(NamedTuple):
-    """One filled hole: where, its pixels before, and what the generator made of them."""
+    """One filled hole: where, its mask, its pixels before, and what the generator made of it."""
 
     box: Box
+    hole: NDArray[np.bool_]
     before: NDArray[np.uint8]
     result: InpaintResult
 
@@ -72,7 +72,7 @@ class Filling:
             progress=progress,
         )
         progress.end()
-        self.fills.append(Fill(box, before, result))
+        self.fills.append(Fill(box, hole, before, result))
 
     def context(self, area: shapely.Polygon) -> Box:
         """Return the level-0 box to read around an area."""
@@ -95,7 +95,7 @@ class Filling:
         """Return the pixels of a box with accepted edits and what was filled so far."""
         y, x, height, width = box
         block = self.store.read_block(self.slide, *box)
-        for (fy, fx, fh, fw), _, result in self.fills:
+        for (fy, fx, fh, fw), _, _, result in self.fills:
             top, left = max(y, fy), max(x, fx)
             bottom, right = min(y + height, fy + fh), min(x + width, fx + fw)
             if top >= bottom or left >= right:
@@ -122,14 +122,14 @@ class Filling:
             model_sha256=generator.sha256,
             evaluations=result.evaluations,
             mpp=self.slide.mpp,
-            versions=versions(),
         )
 
     def accept(self) -> None:
         """Keep all fills in the edit store, or none when one cannot be written."""
         for done, fill in enumerate(self.fills):
             try:
-                self.store.accept(fill.result.image, fill.result.changed, self.record(fill))
+                result = fill.result
+                self.store.accept(result.image, result.changed, self.record(fill), fill.hole)
             except HistoaugError:
                 for _ in range(done):
                     self.store.undo()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,14 @@ from napari_histoaug.edits.record import EditRecord
 _CHUNK = 512
 
 
-def write_crop(folder: Path, record: EditRecord, image: np.ndarray, changed: np.ndarray) -> Path:
+def write_crop(
+    folder: Path, record: EditRecord, image: np.ndarray, changed: np.ndarray, hole: np.ndarray
+) -> Path:
     """Write an edit's pixels under a temporary name, then give them their own.
 
     The group holds the image as array "0" (uint8, axes c y x, as OME-Zarr wants them) and the mask
-    of generated pixels as the label image "labels/changed" (uint8, 1 where generated), both
-    placed on the slide by their translation.
+    of generated pixels as the label image "labels/changed" (uint8, 1 where generated), the mask
+    that was painted as "labels/hole", all placed on the slide by their translation.
 
     Parameters
     ----------
@@ -31,7 +35,7 @@ def write_crop(folder: Path, record: EditRecord, image: np.ndarray, changed: np.
     record : EditRecord
         `id` names the group; `box` and `mpp` place it.
     image : uint8 (H, W, 3)
-    changed : bool (H, W)
+    changed, hole : bool (H, W)
 
     Returns
     -------
@@ -47,7 +51,7 @@ def write_crop(folder: Path, record: EditRecord, image: np.ndarray, changed: np.
     part = folder / f".part-{uuid.uuid4().hex}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _write_group(part, record, image, changed)
+        _write_group(part, record, image, {"changed": changed, "hole": hole})
         _through_to_disk(part)
         if final.exists():  # left by a crash before its journal line; the journal knows it not
             shutil.rmtree(final)
@@ -72,19 +76,40 @@ def read_crop(folder: Path, record: EditRecord) -> np.ndarray:
     EditError
         When they are missing or damaged.
     """
-    path = crop_path(folder, record)
     _, _, height, width = record.box
     out = np.empty((height, width, 4), np.uint8)
-    try:
-        group = zarr.open_group(str(path), mode="r")
+    with _damage_explained(folder, record):
+        group = zarr.open_group(str(crop_path(folder, record)), mode="r")
         out[..., :3] = np.moveaxis(_array(group, "0"), 0, -1)
         out[..., 3] = _array(group, "labels/changed/0") != 0
+    return out
+
+
+def read_hole(folder: Path, record: EditRecord) -> np.ndarray:
+    """Return the mask that was painted for an edit, bool (H, W).
+
+    Raises
+    ------
+    EditError
+        When it is missing or damaged.
+    """
+    _, _, height, width = record.box
+    out = np.empty((height, width), bool)
+    with _damage_explained(folder, record):
+        group = zarr.open_group(str(crop_path(folder, record)), mode="r")
+        out[:] = _array(group, "labels/hole/0") != 0
+    return out
+
+
+@contextmanager
+def _damage_explained(folder: Path, record: EditRecord) -> Iterator[None]:
+    try:
+        yield
     except (OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
         raise EditError(
             f"The pixels of edit {record.id} in {folder.parent} are missing or damaged; restore "
             "that folder from a backup or move it away to see the slide without edits."
         ) from error
-    return out
 
 
 def _array(group: zarr.Group, path: str) -> np.ndarray:
@@ -94,7 +119,9 @@ def _array(group: zarr.Group, path: str) -> np.ndarray:
     return np.asarray(array[:])
 
 
-def _write_group(path: Path, record: EditRecord, image: np.ndarray, changed: np.ndarray) -> None:
+def _write_group(
+    path: Path, record: EditRecord, image: np.ndarray, masks: dict[str, np.ndarray]
+) -> None:
     attributes = {
         "ome": {"version": "0.5", "multiscales": [_multiscale(record, channel=True)]},
         "histoaug": {"record": record.model_dump(mode="json"), "synthetic": True},
@@ -102,14 +129,15 @@ def _write_group(path: Path, record: EditRecord, image: np.ndarray, changed: np.
     group = zarr.create_group(str(path), zarr_format=3, attributes=attributes)
     planes = np.ascontiguousarray(np.moveaxis(image, -1, 0))
     _create(group, "0", planes, ["c", "y", "x"])
-    group.create_group("labels", attributes={"ome": {"version": "0.5", "labels": ["changed"]}})
+    group.create_group("labels", attributes={"ome": {"version": "0.5", "labels": list(masks)}})
     label = {
         "version": "0.5",
         "multiscales": [_multiscale(record, channel=False)],
         "image-label": {"source": {"image": "../../"}},
     }
-    mask = group.create_group("labels/changed", attributes={"ome": label})
-    _create(mask, "0", changed.astype(np.uint8), ["y", "x"])
+    for name, mask in masks.items():
+        place = group.create_group(f"labels/{name}", attributes={"ome": label})
+        _create(place, "0", mask.astype(np.uint8), ["y", "x"])
 
 
 def _create(group: zarr.Group, name: str, data: np.ndarray, axes: list[str]) -> None:

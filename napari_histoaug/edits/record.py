@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from napari_histoaug.edits.versions import versions
+
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
@@ -36,7 +38,7 @@ class EditRecord(BaseModel):
     mpp : (y, x) or None
         Micrometres per pixel of level 0.
     versions : dict of str to str
-        Software that took part.
+        Software that took part; of this process when not given.
     created : str
         UTC time, ISO 8601.
     """
@@ -55,5 +57,5 @@ class EditRecord(BaseModel):
     model_sha256: str | None = None
     evaluations: int | None = None
     mpp: tuple[float, float] | None = None
-    versions: dict[str, str] = Field(default_factory=dict)
+    versions: dict[str, str] = Field(default_factory=versions)
     created: str = Field(default_factory=_now)

@@ -89,7 +89,13 @@ class EditStore:
         """Whether :meth:`redo` would bring something back."""
         return bool(self._undone)
 
-    def accept(self, image: np.ndarray, changed: np.ndarray, record: EditRecord) -> EditRecord:
+    def accept(
+        self,
+        image: np.ndarray,
+        changed: np.ndarray,
+        record: EditRecord,
+        hole: np.ndarray | None = None,
+    ) -> EditRecord:
         """Keep generated pixels.
 
         Parameters
@@ -100,6 +106,8 @@ class EditStore:
             True where pixels were generated; only these are ever shown.
         record : EditRecord
             Their provenance.
+        hole : bool (height, width), optional
+            The mask that was painted, for exports; `changed` when omitted.
 
         Returns
         -------
@@ -112,12 +120,13 @@ class EditStore:
             When the edit does not fit this slide, or could not be written (nothing is kept then).
         """
         image, changed = self._checked(image, changed, record)
+        painted = changed if hole is None else self._checked_hole(hole, changed)
         with self._lock:
             folder, journal = self._on_disk()
             self._catch_up()
             if record.id in self._known:
                 raise EditError(f"Edit {record.id} was accepted before; give it a new id.")
-            path = crops.write_crop(folder / _CROPS, record, image, changed)
+            path = crops.write_crop(folder / _CROPS, record, image, changed, painted)
             try:
                 journal.append("accept", record.id, record)
             except EditError:
@@ -179,6 +188,10 @@ class EditStore:
                 pixels = self._pixels(record, (1.0, 1.0))[painting.within(common, record.box)]
                 out[painting.within(common, place)] |= pixels[..., 3] != 0
         return out
+
+    def painted(self, record: EditRecord) -> np.ndarray:
+        """Return the mask that was painted for an edit, bool (height, width) of its box."""
+        return crops.read_hole(self.folder / _CROPS, record)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, EditStore) and self.folder == other.folder
@@ -278,3 +291,12 @@ class EditStore:
                 f"The edit was made on another slide than {self._slide.path.name}; open that one."
             )
         return image, changed != 0
+
+    @staticmethod
+    def _checked_hole(hole: np.ndarray, changed: np.ndarray) -> np.ndarray:
+        painted = np.asarray(hole) != 0
+        if painted.shape != changed.shape or (painted & ~changed).any():
+            raise EditError(
+                "The painted mask does not lie inside the generated pixels; generate it again."
+            )
+        return painted

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import ndimage
 import zarr
 
 from napari_histoaug.edits import EditError, EditStore
@@ -172,11 +173,29 @@ def test_each_edit_is_an_ome_zarr_group_at_its_place(slide, make_edit):
     assert scale["scale"] == [1.0, 0.5, 0.5]
     assert translation["translation"] == [0.0, 101 * 0.5, 203 * 0.5]
     assert (group["0"][:] == np.moveaxis(edit.image, -1, 0)).all()
-    assert group["labels"].attrs["ome"]["labels"] == ["changed"]
+    assert group["labels"].attrs["ome"]["labels"] == ["changed", "hole"]
     mask = group["labels/changed/0"]
     assert mask.dtype == np.uint8
     assert (mask[:] == edit.changed).all()
     assert group.attrs["histoaug"]["synthetic"] is True
+
+
+def test_the_painted_mask_is_kept_with_the_edit(slide, make_edit):
+    first, second = make_edit(), make_edit(seed=1)
+    hole = ndimage.binary_erosion(first.changed)
+    assert 0 < hole.sum() < first.changed.sum()
+    store = EditStore.open(slide)
+    store.accept(*first.parts, hole)
+    store.accept(*second.parts)
+    again = EditStore.open(slide)
+    assert (again.painted(first.record) == hole).all()
+    assert (again.painted(second.record) == second.changed).all()
+
+
+def test_a_painted_mask_outside_the_generated_pixels_is_refused(slide, make_edit):
+    edit = make_edit()
+    with pytest.raises(EditError, match="does not lie inside"):
+        EditStore.open(slide).accept(*edit.parts, ~edit.changed)
 
 
 def test_nothing_written_names_the_slide(slide, make_edit):
