@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy import ndimage
 import zarr
+from scipy import ndimage
 
 from napari_histoaug.edits import EditError, EditStore
 from napari_histoaug.edits import location as location_module
