@@ -10,8 +10,11 @@ import shutil
 
 import numpy as np
 import pytest
+from napari.utils.notifications import notification_manager
+from npe2 import PluginManifest
 from PIL import Image
 
+from napari_histoaug.gui.commands import export_pair
 from napari_histoaug.gui.reader import slide_layer
 from napari_histoaug.gui.widget import HistoaugWidget
 from napari_histoaug.patches import read_manifest
@@ -146,4 +149,20 @@ def test_the_bundled_model_paints_a_vessel(
     expected[y : y + height, x : x + width][part.changed] = part.image[part.changed]
     np.testing.assert_array_equal(desk.shown(0), expected)
     assert (part.image[part.hole] != part.before[part.hole]).any()
+    widget.controller.close()
+
+
+def test_the_menu_command_opens_the_panel_and_says_what_is_missing(npe2pm, make_napari_viewer):
+    npe2pm.register(PluginManifest.from_distribution("napari-histoaug"))
+    viewer = make_napari_viewer()
+    notification_manager.records.clear()
+    export_pair(viewer)
+    assert ["Open a whole-slide image" in r.message for r in notification_manager.records] == [True]
+    # the panel is open now, and found again instead of opened twice
+    _, widget = viewer.window.add_plugin_dock_widget("napari-histoaug", "Inpaint vessel")
+    assert isinstance(widget, HistoaugWidget)
+    export_pair(viewer)
+    assert len(notification_manager.records) == 2
+    _, again = viewer.window.add_plugin_dock_widget("napari-histoaug", "Inpaint vessel")
+    assert again is widget
     widget.controller.close()
