@@ -9,5 +9,5 @@ class HistoaugError(Exception):
     """Something a user can understand and act on; its message is one plain sentence."""
 
 
-class Cancelled(HistoaugError):  # noqa: N818 - a state the user asked for, not a fault
+class Cancelled(HistoaugError):
     """Work stopped because the user asked for it; nothing was written."""

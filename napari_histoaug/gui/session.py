@@ -8,7 +8,7 @@ plain values, and the files are let go when the last layer that shows them is.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,14 +36,11 @@ class SlideSession:
         Accepted edits; pasted over the slide by the pyramid.
     pyramid : Pyramid
         The zarr arrays the layer shows.
-    holes : dict
-        The painted hole (bool, in the edit's box) by edit id, for edits accepted in this session.
     """
 
     slide: Slide
     edits: EditStore
     pyramid: Pyramid
-    holes: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def scale(self) -> tuple[float, float]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -176,28 +174,15 @@ def accept(handle: JobHandle, session: SlideSession, parts: Sequence[Part]) -> l
             model_sha256=part.model_sha256,
             evaluations=result.evaluations,
             mpp=session.slide.mpp,
-            versions=versions(),
         )
         try:
-            record = session.edits.accept(part.image, part.changed, record)
+            record = session.edits.accept(part.image, part.changed, record, part.hole)
         except HistoaugError:
             for _ in records:
                 session.edits.undo()
             raise
-        session.holes[record.id] = part.hole
         records.append(record)
     return records
-
-
-def versions() -> dict[str, str]:
-    """Versions of the software that made the pixels, read without importing it."""
-    found = {"python": platform.python_version()}
-    for package in ("napari-histoaug", "torch", "numpy"):
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def export(handle: JobHandle, session: SlideSession, folder: Path, value: int) -> Path:
@@ -219,20 +204,6 @@ def export(handle: JobHandle, session: SlideSession, folder: Path, value: int) -
     handle.say("Exporting…")
     edit = session.edits.edits[-1]
     synthetic = session.edits.synthetic(*edit.box)
-    hole = session.holes.get(edit.id, synthetic)
-    row = PairRow(
-        slide_id=session.slide.slide_id(),
-        slide_sha256=session.slide.sha256(),
-        box=edit.box,
-        mpp=session.slide.mpp,
-        **{"class": edit.label},
-        method=edit.method,
-        seed=edit.seed,
-        steps=edit.steps,
-        evaluations=edit.evaluations,
-        model=edit.model or "",
-        model_sha256=edit.model_sha256 or "",
-        synthetic_fraction=float(synthetic.mean()),
-    )
-    mask = np.where(hole, value, 0).astype(np.uint8)
+    row = PairRow.from_edit(edit, session.slide.slide_id(), float(synthetic.mean()))
+    mask = np.where(session.edits.painted(edit), value, 0).astype(np.uint8)
     return export_pair(folder, session.read(edit.box), mask, row)

@@ -25,7 +25,10 @@ class AutoencoderTask:
 
     def loss(self, model: nn.Module, step: int) -> Tensor:
         """L1 + perceptual + codebook and commitment loss of the batch that belongs to `step`."""
-        image = self._crops(self.train, [self.config.loop.seed, 0, step], self.config.loop.batch)
+        seed = [self.config.loop.seed, 0, step]
+        image = self._crops(self.train, seed, self.config.loop.batch)
+        # The noise a network draws itself shall depend on the step only, too.
+        torch.manual_seed(int(np.random.default_rng(seed).integers(2**31)))
         out, extra = model(image)
         out = out.float()
         loss = F.l1_loss(out, image) + extra.float()

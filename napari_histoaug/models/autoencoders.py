@@ -24,6 +24,7 @@ class TinyAutoencoderConfig(BaseModel):
     width: int = Field(64, ge=8)
     blocks: int = Field(3, ge=1, description="residual blocks a level")
     levels: int = Field(3, ge=1, description="down-samplings by two")
+    noise: float = Field(0.0, ge=0, description="noise on the latents while training")
 
 
 class VQAutoencoderConfig(BaseModel):
@@ -107,8 +108,18 @@ class TinyAutoencoder(nn.Module):
         return self.decoder(torch.tanh(latents / 3) * 3) * 2 - 1
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Reconstruction and extra loss (none here) of RGB (B, 3, H, W) in [-1, 1]."""
-        return self.decode(self.encode(image)), image.new_zeros(())
+        """Reconstruction and extra loss of RGB (B, 3, H, W) in [-1, 1].
+
+        With ``config.noise`` the latents are held near unit variance and the decoder learns to
+        bear errors of that size, as a diffusion network makes them.
+        """
+        latents = self.encode(image)
+        if not self.config.noise:
+            return self.decode(latents), image.new_zeros(())
+        spread = (latents.float().square().mean() - 1).square()
+        if self.training:
+            latents = latents + self.config.noise * torch.randn_like(latents)
+        return self.decode(latents), 0.1 * spread
 
 
 def load_taesd(
@@ -132,6 +143,39 @@ def load_taesd(
         ours = part.state_dict()
         pairs = list(zip(ours, weights.values(), strict=True))
         part.load_state_dict({name: tensor.float() for name, tensor in pairs}, strict=True)
+
+
+def narrowed(
+    model: TinyAutoencoder, latents: Tensor, channels: int, noise: float
+) -> TinyAutoencoder:
+    """Cut the latents down to their first principal directions; a start for further training.
+
+    Parameters
+    ----------
+    model : TinyAutoencoder
+        The autoencoder to start from.
+    latents : Tensor, (N, C)
+        A sample of its latent vectors.
+    channels : int
+        Directions to keep, each scaled to unit variance.
+    noise : float
+        ``config.noise`` of the new autoencoder.
+    """
+    centre = latents.mean(0)
+    _, singular, directions = torch.linalg.svd(latents - centre, full_matrices=False)
+    std = singular[:channels] / len(latents) ** 0.5
+    inward, outward = directions[:channels] / std[:, None], directions[:channels].T * std
+    shape = {**model.config.model_dump(), "latent_channels": channels, "noise": noise}
+    small = TinyAutoencoder(TinyAutoencoderConfig.model_validate(shape))
+    state = dict(model.state_dict())
+    last = f"encoder.{len(model.encoder) - 1}"
+    state[f"{last}.weight"] = torch.einsum("kc,cihw->kihw", inward, state[f"{last}.weight"])
+    state[f"{last}.bias"] = inward @ (state[f"{last}.bias"] - centre)
+    first = state["decoder.0.weight"]
+    state["decoder.0.weight"] = torch.einsum("ochw,ck->okhw", first, outward)
+    state["decoder.0.bias"] = state["decoder.0.bias"] + torch.einsum("ochw,c->o", first, centre)
+    small.load_state_dict(state)
+    return small
 
 
 class VQAutoencoder(nn.Module):

@@ -199,7 +199,7 @@ def test_generators_are_found_by_path_and_otherwise_named(
     assert load_generator(str(pixel_folder)).name == "small"
     with pytest.raises(ModelError, match="no model 'nothing-of-this-name'"):
         load_generator("nothing-of-this-name")
-    with pytest.raises(ModelError, match="no model_index.json"):
+    with pytest.raises(ModelError, match=r"no model_index\.json"):
         load_generator(tmp_path)
 
 
