@@ -11,7 +11,8 @@ Bool = npt.NDArray[np.bool_]
 Float = npt.NDArray[np.float32]
 
 MOST_BEYOND = 32  # px; how far a change may reach beyond the hole
-REACH = 16.0  # px; how far a colour step at the rim is smoothed into the hole
+REACH = 16.0  # px; how far the colour error at the rim is followed into the hole
+FAR_WEIGHT = 0.02  # share of near pixels below which the mean of all counts more
 MOST_STEP = 0.08  # optical density; a larger difference is tissue, not a colour step
 
 
@@ -59,19 +60,17 @@ def prefill(image: Image, hole: Bool, reach: float = REACH) -> Image:
     if not hole.any() or hole.all():
         return image
     filled = image.copy()
-    smooth = _spread(image.astype(np.float32), ~hole, reach, floor=1e-6)
-    mean = image[~hole].mean(0)
-    weight = ndimage.gaussian_filter((~hole).astype(np.float32), reach)[..., None].clip(0, 1)
-    value = np.where(weight > 1e-4, smooth, mean)
-    filled[hole] = np.rint(value[hole]).clip(0, 255).astype(np.uint8)
+    smooth = _spread(image.astype(np.float32), ~hole, reach, image[~hole].mean(0))
+    filled[hole] = np.rint(smooth[hole]).clip(0, 255).astype(np.uint8)
     return filled
 
 
 def match_rim(image: Image, generated: Image, made: Bool) -> Image:
-    """Take a low-frequency colour step at the rim out of the generated pixels.
+    """Take the decoder's low-frequency colour error out of the generated pixels.
 
-    The step is measured in optical density on the kept pixels around the hole, where the decoder's
-    output should equal the image, and spread a little way into the hole.
+    The error is measured in optical density on the kept pixels around the hole, where the decoder's
+    output should equal the image. Near the rim the local error is taken out, deep in the hole the
+    mean one.
 
     Parameters
     ----------
@@ -82,7 +81,8 @@ def match_rim(image: Image, generated: Image, made: Bool) -> Image:
     if made.all() or not made.any():
         return generated
     ours, theirs = density(generated), density(image)
-    step = _spread((theirs - ours).clip(-0.5, 0.5), ~made, REACH, floor=0.1)
+    error = (theirs - ours).clip(-0.5, 0.5)
+    step = _spread(error, ~made, REACH, error[~made].mean(0))
     return from_density(ours + step.clip(-MOST_STEP, MOST_STEP))
 
 
@@ -96,9 +96,9 @@ def from_density(od: Float) -> Image:
     return np.rint(256 * np.exp(-od) - 1).clip(0, 255).astype(np.uint8)
 
 
-def _spread(values: Float, known: Bool, reach: float, floor: float) -> Float:
-    """Normalised convolution: Gaussian mean of the known values, fading where few are near."""
+def _spread(values: Float, known: Bool, reach: float, far: npt.NDArray[np.floating]) -> Float:
+    """Normalised convolution: Gaussian mean of the known values, `far` (3,) where few are near."""
     sigma = (reach, reach, 0)
     total = ndimage.gaussian_filter(np.where(known[..., None], values, 0), sigma)
     weight = ndimage.gaussian_filter(known.astype(np.float32), reach)[..., None]
-    return (total / np.maximum(weight, floor)).astype(np.float32)
+    return ((total + FAR_WEIGHT * far) / (weight + FAR_WEIGHT)).astype(np.float32)
