@@ -10,6 +10,11 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import tifffile
+from hypothesis import HealthCheck, settings
+
+# A busy machine shall not fail a test: no time limits an example, and slow drawing is no fault.
+settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("house")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

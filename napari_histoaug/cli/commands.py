@@ -14,7 +14,6 @@ import typer
 
 from napari_histoaug.cli.files import output_folder, read_labels, save, save_png
 from napari_histoaug.cli.progress import StepLine
-from napari_histoaug.edits.versions import versions
 from napari_histoaug.errors import Cancelled, HistoaugError
 
 if TYPE_CHECKING:
@@ -181,6 +180,7 @@ def synthesize(
     """Make a whole patch of tissue from a label map (0 background, 1 the first class, ...)."""
     mask = read_labels(labels)
     with output_folder(out):
+        from napari_histoaug.edits.versions import versions
         from napari_histoaug.generation import load_generator, synthesize
 
         generator = load_generator(model, device)

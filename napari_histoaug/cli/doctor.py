@@ -7,18 +7,20 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from napari_histoaug.edits.versions import version, versions
-
 
 def _check_python() -> str:
     return f"{platform.python_version()} on {platform.system()} {platform.machine()}"
 
 
 def _check_packages() -> str:
+    from napari_histoaug.edits.versions import versions
+
     return ", ".join(f"{name} {version}" for name, version in versions("napari", "zarr").items())
 
 
 def _check_qt() -> str:
+    from napari_histoaug.edits.versions import version
+
     found = [name for name in ("PyQt5", "PyQt6", "PySide6") if version(name)]
     if not found:
         return "no Qt binding: install napari-histoaug[pyqt5] or [pyqt6] to open windows"

@@ -121,7 +121,10 @@ odd_properties = st.dictionaries(
 )
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(top=members, own=members, properties=odd_properties)
 def test_unknown_members_survive(tmp_path: Path, top: dict, own: dict, properties: dict) -> None:
     odd = {"type": "Feature", **own, "geometry": None, "properties": properties}
