@@ -126,14 +126,9 @@ class Filling:
 
     def accept(self) -> None:
         """Keep all fills in the edit store, or none when one cannot be written."""
-        for done, fill in enumerate(self.fills):
-            try:
-                result = fill.result
-                self.store.accept(result.image, result.changed, self.record(fill), fill.hole)
-            except HistoaugError:
-                for _ in range(done):
-                    self.store.undo()
-                raise
+        self.store.accept_all(
+            [(f.result.image, f.result.changed, self.record(f), f.hole) for f in self.fills]
+        )
 
 
 def write_fills(out: Path, work: Filling, accepted: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from napari_histoaug.edits import crops, location, painting
 from napari_histoaug.edits.errors import EditError
 from napari_histoaug.edits.journal import Event, Journal
 from napari_histoaug.edits.record import EditRecord
+from napari_histoaug.errors import HistoaugError
 from napari_histoaug.slides import Slide
 from napari_histoaug.slides.cache import ArrayCache
 
@@ -134,6 +136,26 @@ class EditStore:
                 raise
             self._apply(Event("accept", record.id, record))
         return record
+
+    def accept_all(
+        self, edits: Sequence[tuple[np.ndarray, np.ndarray, EditRecord, np.ndarray]]
+    ) -> list[EditRecord]:
+        """Keep several edits, or none: (image, changed, record, hole) each, as for :meth:`accept`.
+
+        Raises
+        ------
+        EditError
+            As for :meth:`accept`; those kept before are taken back.
+        """
+        records: list[EditRecord] = []
+        for image, changed, record, hole in edits:
+            try:
+                records.append(self.accept(image, changed, record, hole))
+            except HistoaugError:
+                for _ in records:
+                    self.undo()
+                raise
+        return records
 
     def undo(self) -> EditRecord | None:
         """Take the last edit back; return its record, None when there is none."""

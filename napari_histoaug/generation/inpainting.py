@@ -15,6 +15,7 @@ from napari_histoaug.diffusion import METHODS, sample_inpainting
 from napari_histoaug.generation.composite import MOST_BEYOND, composite, feather, match_rim, prefill
 from napari_histoaug.generation.denoiser import Denoiser
 from napari_histoaug.generation.generator import GenerationError, Generator
+from napari_histoaug.generation.previews import Preview, Previews
 from napari_histoaug.generation.space import decode, encode, pixels_of, state_hole
 from napari_histoaug.generation.window import (
     Mpp,
@@ -30,10 +31,8 @@ Image = npt.NDArray[np.uint8]
 Bool = npt.NDArray[np.bool_]
 Progress = Callable[[int, int], None]
 Cancelled = Callable[[], bool]
-Preview = Callable[[Image], None]
 
 RIM = 8.0  # px of the network over which real and generated tissue are blended
-PREVIEW_SHARE = 0.15  # of the time may go into previews
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,7 @@ def inpaint(
     def in_place(state: Tensor) -> tuple[Image, Bool]:
         return composite(image, _back(small, window, job.image_of(state), hole.shape), weight)
 
-    watch = _Previews(preview, preview_every, in_place)
+    watch = Previews(preview, preview_every, in_place)
     levels = generator.default_steps if steps is None and method == "pixel-time" else steps
     state = job.sample(levels, seed, progress, cancelled, watch)
     blended, changed = in_place(state)
@@ -205,7 +204,7 @@ class _Job:
         seed: int,
         progress: Progress | None,
         cancelled: Cancelled | None,
-        watch: _Previews,
+        watch: Previews,
     ) -> Tensor:
         sampling = self.generator.index.sampling
         pixel_time = self.method == "pixel-time"
@@ -229,33 +228,3 @@ class _Job:
 
     def steps_used(self, steps: int | None) -> int:
         return self.denoise.evaluations if steps is None else steps
-
-
-class _Previews:
-    """Shows intermediate images, as often as their cost allows."""
-
-    def __init__(
-        self,
-        show: Preview | None,
-        every: int,
-        in_place: Callable[[Tensor], tuple[Image, Bool]],
-    ) -> None:
-        self.show, self.every, self.in_place = show, every, in_place
-        self.last, self.next_time = 0, 0.0
-
-    @property
-    def wanted(self) -> bool:
-        return self.show is not None
-
-    def __call__(self, done: int, total: int, x0: Tensor) -> None:
-        started = time.perf_counter()
-        if (
-            self.show is None
-            or done - self.last < self.every
-            or done == total
-            or started < self.next_time
-        ):
-            return
-        self.show(self.in_place(x0)[0])
-        ended = time.perf_counter()
-        self.last, self.next_time = done, ended + (ended - started) * (1 / PREVIEW_SHARE - 1)

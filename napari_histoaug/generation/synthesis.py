@@ -13,7 +13,8 @@ from torch import Tensor
 from napari_histoaug.diffusion import sample
 from napari_histoaug.generation.denoiser import Denoiser
 from napari_histoaug.generation.generator import GenerationError, Generator
-from napari_histoaug.generation.inpainting import Cancelled, Preview, Progress, _Previews
+from napari_histoaug.generation.inpainting import Cancelled, Progress
+from napari_histoaug.generation.previews import Preview, Previews
 from napari_histoaug.generation.space import decode
 from napari_histoaug.generation.window import (
     Mpp,
@@ -92,7 +93,7 @@ def synthesize(
         made = decode(generator, state)[: shape[0], : shape[1]]
         return resize_image(made, labels.shape), np.ones(labels.shape, bool)
 
-    watch = _Previews(preview, preview_every, image_of)
+    watch = Previews(preview, preview_every, image_of)
     sampling = generator.index.sampling
     levels = sampling.steps if steps is None else steps
     state = sample(

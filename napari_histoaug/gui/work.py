@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_histoaug.errors import HistoaugError
 from napari_histoaug.gui.geometry import Box
 from napari_histoaug.gui.holes import PlannedHole
 from napari_histoaug.gui.jobs import JobHandle
@@ -155,34 +154,34 @@ def accept(handle: JobHandle, session: SlideSession, parts: Sequence[Part]) -> l
 
     All or nothing: when one part cannot be written, those before it are taken back.
     """
-    from napari_histoaug.edits import EditRecord
-
     handle.say("Hashing the slide…")
     slide_sha256 = session.slide.sha256()
     handle.say("Writing the edit…")
-    records: list[EditRecord] = []
-    for part in parts:
-        result = part.result
-        record = EditRecord(
-            slide_sha256=slide_sha256,
-            box=part.box,
-            label=result.label,
-            method=result.method,
-            steps=result.steps,
-            seed=result.seed,
-            model=part.model,
-            model_sha256=part.model_sha256,
-            evaluations=result.evaluations,
-            mpp=session.slide.mpp,
-        )
-        try:
-            record = session.edits.accept(part.image, part.changed, record, part.hole)
-        except HistoaugError:
-            for _ in records:
-                session.edits.undo()
-            raise
-        records.append(record)
-    return records
+    return session.edits.accept_all(
+        [
+            (part.image, part.changed, _record(session, slide_sha256, part), part.hole)
+            for part in parts
+        ]
+    )
+
+
+def _record(session: SlideSession, slide_sha256: str, part: Part) -> EditRecord:
+    """The provenance of a finished box."""
+    from napari_histoaug.edits import EditRecord
+
+    result = part.result
+    return EditRecord(
+        slide_sha256=slide_sha256,
+        box=part.box,
+        label=result.label,
+        method=result.method,
+        steps=result.steps,
+        seed=result.seed,
+        model=part.model,
+        model_sha256=part.model_sha256,
+        evaluations=result.evaluations,
+        mpp=session.slide.mpp,
+    )
 
 
 def export(handle: JobHandle, session: SlideSession, folder: Path, value: int) -> Path:
