@@ -123,7 +123,9 @@ class Slide:
         rows, columns = self.levels[level].shape
         top, left = max(y, 0), max(x, 0)
         bottom, right = min(y + height, rows), min(x + width, columns)
-        for box in _pieces(top, left, bottom, right, LARGEST_READ, LARGEST_READ):
+        # Never less than a tile of the file: a strip as wide as the slide is decoded once.
+        most = [max(LARGEST_READ, side) for side in self.tile_shapes[level]]
+        for box in _pieces(top, left, bottom, right, *most):
             y0, x0, h, w = box
             out[y0 - y : y0 - y + h, x0 - x : x0 - x + w] = self._read_piece(level, *box)
         return out
