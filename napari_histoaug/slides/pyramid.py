@@ -39,22 +39,28 @@ class Pyramid:
         self.store.tiles.forget(box)
 
 
-def open_pyramid(slide: Slide, overlay: Overlay | None = None, cache_mb: float = 256) -> Pyramid:
+def open_pyramid(
+    slide: Slide, overlay: Overlay | None = None, cache_mb: float | None = None
+) -> Pyramid:
     """Serve a slide as zarr arrays.
+
+    Levels that the file lacks come from the slide's sidecar when there is one (see
+    :func:`~napari_histoaug.slides.sidecar.build_sidecar`), else they are averaged on demand.
 
     Parameters
     ----------
     slide : Slide
     overlay : Overlay, optional
         Painted over the slide's pixels whenever a tile is served.
-    cache_mb : float
-        Most mebibytes of decoded tiles kept in memory.
+    cache_mb : float, optional
+        Most mebibytes of decoded tiles kept in memory for this pyramid alone. By default all
+        pyramids of the process share 256.
 
     Returns
     -------
     Pyramid
     """
-    store = SlideStore(slide, overlay, int(cache_mb * 2**20))
+    store = SlideStore(slide, overlay, None if cache_mb is None else int(cache_mb * 2**20))
     levels = store.tiles.levels
     arrays = [zarr.open_array(store, path=str(i), mode="r") for i in range(len(levels))]
     return Pyramid(store, arrays, [level.downsample for level in levels])

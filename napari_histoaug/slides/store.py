@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
+import os
 from collections.abc import AsyncIterator, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn, Protocol
 
 import numpy as np
@@ -17,8 +20,13 @@ from zarr.abc.store import (
 )
 from zarr.core.buffer import Buffer, BufferPrototype
 
+from napari_histoaug.slides.cache import ArrayCache
+from napari_histoaug.slides.metadata import array_document, ome_group
+from napari_histoaug.slides.plan import TILE, PyramidLevel
 from napari_histoaug.slides.slide import Slide
-from napari_histoaug.slides.tiles import TILE, TileSource
+from napari_histoaug.slides.tiles import TileSource, served_tiles
+
+_DECODERS = min(32, 2 + (os.cpu_count() or 1))
 
 
 class Overlay(Protocol):
@@ -35,8 +43,9 @@ class Overlay(Protocol):
 class SlideStore(Store):
     """OME-Zarr 0.5 group over a slide: arrays "0", "1", ... of uint8 (y, x, c), 512 px chunks.
 
-    Chunks are decoded when they are asked for, in a thread, so that zarr's one event loop never
-    waits for a decoder. The overlay is painted on a copy of each chunk as it is served, so the
+    Chunks are decoded when they are asked for, in threads of our own, so that zarr's one event
+    loop never waits for a decoder and a decoder that itself reads zarr never waits for a
+    thread of zarr's. The overlay is painted on a copy of each chunk as it is served, so the
     cache holds the slide's own pixels only. Every chunk inside an array exists: a damaged one comes
     hatched, never as a silent fill value.
 
@@ -44,18 +53,21 @@ class SlideStore(Store):
     ----------
     slide : Slide
     overlay : Overlay, optional
-    cache_bytes : int
-        Most bytes of decoded tiles kept in memory.
+    cache_bytes : int, optional
+        Most bytes of decoded tiles kept in memory for this store alone. By default all stores of
+        the process share one cache of 256 MB.
     """
 
     def __init__(
-        self, slide: Slide, overlay: Overlay | None = None, cache_bytes: int = 256 * 2**20
+        self, slide: Slide, overlay: Overlay | None = None, cache_bytes: int | None = None
     ) -> None:
         super().__init__(read_only=True)
         self.slide = slide
         self.overlay = overlay
-        self.tiles = TileSource(slide, cache_bytes)
-        self._documents = _documents(self.tiles, slide)
+        cache = served_tiles() if cache_bytes is None else ArrayCache(cache_bytes)
+        self.tiles = TileSource(slide, cache)
+        self._cache_bytes = cache_bytes
+        self._documents = _documents(self.tiles.levels, slide.mpp)
         self._identity = slide.fingerprint
         self._is_open = True
 
@@ -70,7 +82,7 @@ class SlideStore(Store):
         return hash(self._identity)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return SlideStore, (self.slide, self.overlay, self.tiles.cache.limit)
+        return SlideStore, (self.slide, self.overlay, self._cache_bytes)
 
     def __repr__(self) -> str:
         return f"SlideStore({self.slide!r})"
@@ -91,7 +103,8 @@ class SlideStore(Store):
         place = self._chunk(key)
         if place is None:
             return None
-        data = await asyncio.to_thread(self._serve, *place)
+        loop = asyncio.get_running_loop()
+        data = await loop.run_in_executor(_decoders(os.getpid()), self._serve, *place)
         return prototype.buffer.from_bytes(_cut(data, byte_range))
 
     async def get_partial_values(
@@ -179,52 +192,22 @@ class SlideStore(Store):
         return tile.tobytes()
 
 
-def _documents(tiles: TileSource, slide: Slide) -> dict[str, bytes]:
+def _documents(levels: list[PyramidLevel], mpp: tuple[float, float] | None) -> dict[str, bytes]:
     """Return the metadata files: the group's and one an array. No names, no free text."""
-    unit = {"unit": "micrometer"} if slide.mpp else {}
-    mpp = slide.mpp or (1.0, 1.0)
-    datasets = []
-    documents = {}
-    for index, level in enumerate(tiles.levels):
-        scale = [level.downsample[0] * mpp[0], level.downsample[1] * mpp[1], 1.0]
-        datasets.append(
-            {
-                "path": str(index),
-                "coordinateTransformations": [{"type": "scale", "scale": scale}],
-            }
-        )
-        documents[f"{index}/zarr.json"] = _json(_array_document(level.shape))
-    axes = [
-        {"name": "y", "type": "space", **unit},
-        {"name": "x", "type": "space", **unit},
-        {"name": "c", "type": "channel"},
-    ]
-    multiscales = [{"name": "slide", "axes": axes, "datasets": datasets, "type": "mean"}]
-    group = {
-        "zarr_format": 3,
-        "node_type": "group",
-        "attributes": {"ome": {"version": "0.5", "multiscales": multiscales}},
-    }
-    return {"zarr.json": _json(group), **documents}
+    documents = {"zarr.json": ome_group(dict(enumerate(levels)), mpp)}
+    for index, level in enumerate(levels):
+        documents[f"{index}/zarr.json"] = array_document(level.shape)
+    return {key: json.dumps(document).encode() for key, document in documents.items()}
 
 
-def _array_document(shape: tuple[int, int]) -> dict[str, Any]:
-    return {
-        "zarr_format": 3,
-        "node_type": "array",
-        "shape": [*shape, 3],
-        "data_type": "uint8",
-        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [TILE, TILE, 3]}},
-        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
-        "fill_value": 255,
-        "codecs": [{"name": "bytes"}],
-        "attributes": {},
-        "dimension_names": ["y", "x", "c"],
-    }
+@functools.cache
+def _decoders(process: int) -> ThreadPoolExecutor:
+    """Return the threads that decode; a forked child, which inherits none, gets its own.
 
-
-def _json(document: dict[str, Any]) -> bytes:
-    return json.dumps(document).encode()
+    Not the event loop's default threads: an OME-Zarr slide or a sidecar is read through zarr, which
+    needs those to finish what ours wait for.
+    """
+    return ThreadPoolExecutor(_DECODERS, "histoaug-decode")
 
 
 def _cut(data: bytes, part: ByteRequest | None) -> bytes:

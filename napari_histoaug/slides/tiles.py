@@ -2,64 +2,59 @@
 
 from __future__ import annotations
 
-import math
-from typing import NamedTuple, cast
+import functools
+import os
+from collections.abc import Hashable
 
 import numpy as np
+import zarr
 
 from napari_histoaug.slides.cache import ArrayCache
-from napari_histoaug.slides.resampling import area_mean
+from napari_histoaug.slides.plan import TILE, plan_levels
+from napari_histoaug.slides.resampling import averaged_block
+from napari_histoaug.slides.sidecar_place import open_levels
 from napari_histoaug.slides.slide import Slide
 
-#: Side of a served tile in pixels, whatever the file's own tiles are.
-TILE = 512
-#: Levels are added until the coarsest has no longer side than this.
-COARSEST = 1024
+#: Decoded tiles of all slides together.
+_SHARED_BYTES = 256 * 2**20
 
 
-class PyramidLevel(NamedTuple):
-    """One served level: ``shape``, ``downsample`` (dy, dx) and whether the file stores it."""
-
-    shape: tuple[int, int]
-    downsample: tuple[float, float]
-    stored: bool
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Rows and columns of tiles."""
-        return -(-self.shape[0] // TILE), -(-self.shape[1] // TILE)
+def served_tiles() -> ArrayCache:
+    """Return the cache that the slides of this process share."""
+    return _served_tiles(os.getpid())
 
 
-def plan_levels(slide: Slide) -> list[PyramidLevel]:
-    """Return the slide's levels and, below them, halved ones down to `COARSEST` pixels."""
-    levels = [PyramidLevel(level.shape, level.downsample, True) for level in slide.levels]
-    full = levels[0].shape
-    while max(levels[-1].shape) > COARSEST:
-        height, width = (-(-side // 2) for side in levels[-1].shape)
-        levels.append(
-            PyramidLevel((height, width), (full[0] / height, full[1] / width), stored=False)
-        )
-    return levels
+@functools.cache
+def _served_tiles(process: int) -> ArrayCache:
+    # A forked child gets its own: the copy of a lock may be held by nobody.
+    return ArrayCache(_SHARED_BYTES)
 
 
 class TileSource:
     """Tiles of the slide as it is on the glass, kept in a bounded cache.
 
+    A level comes from the slide's sidecar when that holds it, else from the slide itself, else it
+    is averaged from the level before it.
+
     Parameters
     ----------
     slide : Slide
-    cache_bytes : int
-        Most bytes of decoded tiles kept in memory.
+    cache : ArrayCache
+        Where decoded tiles are kept; it may serve other slides too.
     """
 
-    def __init__(self, slide: Slide, cache_bytes: int) -> None:
+    def __init__(self, slide: Slide, cache: ArrayCache) -> None:
         self.slide = slide
         self.levels = plan_levels(slide)
-        self.cache = ArrayCache(cache_bytes)
+        self.cache = cache
+        self._sidecar: dict[int, zarr.Array] = open_levels(slide)
+        # Tiles of this source only: what another one saw of a damaged file is not in our ledger.
+        self._mine = object()
 
     def tile(self, level: int, row: int, column: int) -> np.ndarray:
         """Return the read-only tile, uint8 (TILE, TILE, 3), white beyond the slide's edge."""
-        return self.cache.get((level, row, column), lambda: self._make(level, row, column))
+        key = (self._mine, level, row, column)
+        return self.cache.get(key, lambda: self._make(level, row, column))
 
     def forget(self, box: tuple[int, int, int, int]) -> None:
         """Drop the decoded tiles that touch a level-0 box (y, x, height, width).
@@ -69,11 +64,13 @@ class TileSource:
         """
         y, x, height, width = box
 
-        def touches(key: object) -> bool:
-            level, row, column = cast("tuple[int, int, int]", key)
+        def touches(key: Hashable) -> bool:
+            if not isinstance(key, tuple) or key[0] is not self._mine:
+                return False
+            _, level, row, column = key
             dy, dx = self.levels[level].downsample
-            return (
-                self.levels[level].stored
+            return bool(
+                self.levels[level].stored is not None
                 and row * TILE * dy < y + height
                 and (row + 1) * TILE * dy > y
                 and column * TILE * dx < x + width
@@ -84,28 +81,28 @@ class TileSource:
 
     def _make(self, level: int, row: int, column: int) -> np.ndarray:
         y, x = row * TILE, column * TILE
-        if self.levels[level].stored:
-            return self.slide.read_block(level, y, x, TILE, TILE)
-        height = min(TILE, self.levels[level].shape[0] - y)
-        width = min(TILE, self.levels[level].shape[1] - x)
+        served = self.levels[level]
+        if level not in self._sidecar and served.stored is not None:
+            return self.slide.read_block(served.stored, y, x, TILE, TILE)
+        height, width = min(TILE, served.shape[0] - y), min(TILE, served.shape[1] - x)
+        if level in self._sidecar:
+            pixels = np.asarray(self._sidecar[level][y : y + height, x : x + width])
+        else:
+            finer = self.levels[level - 1].shape
+            pixels = averaged_block(
+                lambda *box: self._assemble(level - 1, *box),
+                finer,
+                served.shape,
+                (y, x, height, width),
+            )
         out = np.full((TILE, TILE, 3), 255, np.uint8)
-        out[:height, :width] = self._averaged(level, y, x, height, width)
+        out[:height, :width] = pixels
         return out
 
-    def _averaged(self, level: int, y: int, x: int, height: int, width: int) -> np.ndarray:
-        """Average the next finer level, whose own missing levels are averaged first."""
-        finer, shape = self.levels[level - 1].shape, self.levels[level].shape
-        dy, dx = finer[0] / shape[0], finer[1] / shape[1]
-        top, left = math.floor(y * dy), math.floor(x * dx)
-        bottom = min(math.ceil((y + height) * dy), finer[0])
-        right = min(math.ceil((x + width) * dx), finer[1])
-        block = self._assemble(level - 1, top, left, bottom - top, right - left)
-        mean = area_mean(block, (top, left), (dy, dx), (y, x, height, width))
-        return np.clip(np.rint(mean), 0, 255).astype(np.uint8)
-
     def _assemble(self, level: int, y: int, x: int, height: int, width: int) -> np.ndarray:
-        if self.levels[level].stored:
-            return self.slide.read_block(level, y, x, height, width)
+        stored = self.levels[level].stored
+        if level not in self._sidecar and stored is not None:
+            return self.slide.read_block(stored, y, x, height, width)
         out = np.empty((height, width, 3), np.uint8)
         for row in range(y // TILE, (y + height - 1) // TILE + 1):
             for column in range(x // TILE, (x + width - 1) // TILE + 1):

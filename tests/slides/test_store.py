@@ -215,6 +215,21 @@ def test_threads_read_through_zarr_at_once(made, slide):
     assert pyramid.store.tiles.cache.nbytes <= 2 * 2**20
 
 
+def test_many_chunks_of_an_ome_zarr_slide_at_once(tmp_path):
+    # The slide's own chunks are decoded in zarr's threads: ours must not take those.
+    image = np.random.default_rng(0).integers(0, 256, (3100, 3100, 3), dtype=np.uint8)
+    group = zarr.open_group(str(tmp_path / "a.zarr"), mode="w")
+    group.create_array("0", data=image, chunks=(512, 512, 3))
+    axes = [{"name": "y", "type": "space"}, {"name": "x", "type": "space"}]
+    axes.append({"name": "c", "type": "channel"})
+    scale = [{"type": "scale", "scale": [1, 1, 1]}]
+    datasets = [{"path": "0", "coordinateTransformations": scale}]
+    group.attrs["ome"] = {"version": "0.5", "multiscales": [{"axes": axes, "datasets": datasets}]}
+    with open_slide(tmp_path / "a.zarr") as slide, ThreadPoolExecutor(1) as pool:
+        array = open_pyramid(slide).arrays[0]
+        assert (pool.submit(lambda: array[:]).result(120) == image).all()
+
+
 def test_the_cache_keeps_the_newest_within_its_limit():
     cache = ArrayCache(1000)
     made = []

@@ -1,0 +1,125 @@
+"""Where the sidecar of a slide is, what it holds, and whether it is complete."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+import zarr
+
+from napari_histoaug.slides import identity
+from napari_histoaug.slides.metadata import ome_group
+from napari_histoaug.slides.plan import (
+    COARSEST,
+    TILE,
+    PyramidLevel,
+    needs_sidecar,
+    plan_levels,
+    slow_levels,
+)
+from napari_histoaug.slides.slide import Slide
+
+_FORMAT = 1
+_OURS = "napari-histoaug"
+
+
+def cache_folder() -> Path:
+    """Return the folder of all sidecars: ``pyramids`` in the user's cache."""
+    return Path(platformdirs.user_cache_dir("napari-histoaug")) / "pyramids"
+
+
+def find_sidecar(slide: Slide, folder: str | os.PathLike[str] | None = None) -> Path | None:
+    """Return the complete sidecar of a slide, None when there is none.
+
+    The content of a slide is hashed only when `folder` holds sidecars but does not know this file
+    yet.
+
+    Parameters
+    ----------
+    slide : Slide
+    folder : path-like, optional
+        Where sidecars are kept; by default :func:`cache_folder`.
+    """
+    place = cache_folder() if folder is None else Path(folder).expanduser()
+    if not any(place.glob("*.zarr")):
+        return None
+    path = sidecar_path(slide, place)
+    return path if is_complete(path) else None
+
+
+def open_levels(slide: Slide) -> dict[int, zarr.Array]:
+    """Return the arrays of the slide's sidecar by served level; none when it needs no sidecar."""
+    path = find_sidecar(slide) if needs_sidecar(slide) else None
+    if path is None:
+        return {}
+    group = zarr.open_group(str(path), mode="r")
+    arrays = {int(name): array for name, array in group.arrays()}
+    shapes = {index: level.shape for index, level in enumerate(plan_levels(slide))}
+    # Something else under our name, such as a half-deleted folder, is as good as nothing.
+    fits = all(array.shape[:2] == shapes.get(index) for index, array in arrays.items())
+    return arrays if fits and set(arrays) == set(sidecar_levels(slide)) else {}
+
+
+def sidecar_levels(slide: Slide) -> dict[int, PyramidLevel]:
+    """Return the served levels a sidecar of this slide holds, by index."""
+    levels = plan_levels(slide)
+    slow = slow_levels(slide, levels)
+    return {i: level for i, level in enumerate(levels) if level.stored is None or slow[i]}
+
+
+def sidecar_path(slide: Slide, folder: Path) -> Path:
+    """Return where the sidecar of a slide is or would be: its salted id and a settings hash."""
+    settings = [_FORMAT, TILE, COARSEST, [level.shape for level in plan_levels(slide)]]
+    settings.append(list(sidecar_levels(slide)))
+    digest = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:8]
+    return folder / f"{_known_id(slide, folder)}-{digest}.zarr"
+
+
+def is_complete(path: Path) -> bool:
+    """Tell whether a folder is a sidecar that was finished."""
+    try:
+        document = json.loads((path / "zarr.json").read_bytes())
+        return bool(document["attributes"][_OURS]["complete"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def group_document(slide: Slide, levels: dict[int, PyramidLevel], damaged: int) -> dict[str, Any]:
+    """Return the root ``zarr.json``, whose presence says that the sidecar is complete."""
+    document = ome_group(levels, slide.mpp)
+    document["attributes"][_OURS] = {
+        "complete": True,
+        "format": _FORMAT,
+        "slide_id": slide.slide_id(),
+        "damaged_tiles": damaged,
+    }
+    return document
+
+
+def _known_id(slide: Slide, folder: Path) -> str:
+    """Return the slide's id, remembered in `folder` for as long as the file does not change.
+
+    Hashing a slide of many gigabytes takes a minute, too long at every opening. What is
+    remembered names no file: the key is salted like the id itself.
+    """
+    fingerprint = hashlib.sha256(repr(slide.fingerprint).encode()).hexdigest()
+    note = folder / "known" / identity.salted_id(fingerprint)
+    try:
+        known = note.read_text("ascii")
+        if len(known) == 16:
+            return known
+    except (OSError, ValueError):
+        pass
+    slide_id = slide.slide_id()
+    try:
+        note.parent.mkdir(parents=True, exist_ok=True)
+        part = note.with_name(f"{note.name}.{os.getpid()}")
+        part.write_text(slide_id, "ascii")
+        part.replace(note)
+    except OSError:
+        pass  # only a shortcut
+    return slide_id
