@@ -53,7 +53,9 @@ def _explained(action: _F) -> _F:
 
 def _load_generator(source: str | None, device: str) -> Any:
     from napari_histoaug.generation import load_generator
+    from napari_histoaug.generation.device import leave_a_core
 
+    leave_a_core()
     return load_generator(source, device=device)
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.utils.notifications import notification_manager
-from qtpy.QtWidgets import QAbstractButton, QApplication, QDialog, QWidget
+from qtpy.QtCore import QEventLoop, QTimer
+from qtpy.QtWidgets import QAbstractButton, QDialog, QWidget
 
 from napari_histoaug.gui.demo_page import DemoError, Summary, write_picture, write_summary
 from napari_histoaug.gui.session import SlideSession, session_of
@@ -87,16 +88,26 @@ class Journey:
         end = time.monotonic() + PATIENCE_SECONDS
         controller = self.widget.controller
         while not ready() or controller.busy:
-            QApplication.processEvents()
+            live()
             if not controller.busy and not ready():
                 # the job's last words may still be on their way
-                QApplication.processEvents()
+                live()
                 if not ready():
                     raise DemoError(f"{what} gave no result: {_last_notification()}")
             if time.monotonic() > end:
                 raise DemoError(f"{what} did not end within {PATIENCE_SECONDS:.0f} s.")
-            time.sleep(0.005)
-        QApplication.processEvents()
+        live()
+
+
+def live(seconds: float = 0.02) -> None:
+    """Let the window live for a moment, in an event loop as under a person's hands.
+
+    ``QApplication.processEvents`` alone never deletes what asked to be deleted later: the
+    progress bar of an opened file would stay, and its animation would slow everything down.
+    """
+    loop = QEventLoop()
+    QTimer.singleShot(round(seconds * 1000), loop.quit)
+    loop.exec()
 
 
 def find_button(widget: QWidget, text: str) -> QAbstractButton:
@@ -112,7 +123,7 @@ def close_notifications(viewer: napari.Viewer) -> None:
     for dialog in viewer.window._qt_window.findChildren(QDialog):
         if type(dialog).__name__ == "NapariQtNotification":
             dialog.close()
-    QApplication.processEvents()
+    live()
 
 
 def open_slide_layer(journey: Journey, slide: Path) -> None:
@@ -131,7 +142,7 @@ def look_at_place(journey: Journey) -> None:
     height = journey.viewer._canvas_size[0] if canvas is None else canvas.size[0]
     journey.viewer.camera.center = (PLACE[0] * scale[0], PLACE[1] * scale[1])
     journey.viewer.camera.zoom = height / VIEW_MICROMETRES
-    QApplication.processEvents()
+    live()
 
 
 def paint(journey: Journey) -> None:
@@ -143,7 +154,7 @@ def paint(journey: Journey) -> None:
     rng = np.random.default_rng(OUTLINE_SEED)
     outline = vessel_outline(rng, canvas.layer.data.shape, RADIUS / max(step), centre)
     canvas.layer.data_setitem(np.nonzero(outline), canvas.layer.selected_label)
-    QApplication.processEvents()
+    live()
 
 
 def drive(journey: Journey, slide: Path) -> Path:

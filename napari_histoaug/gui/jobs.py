@@ -18,8 +18,13 @@ from qtpy.QtCore import QObject, Signal, Slot
 
 from napari_histoaug.errors import Cancelled, HistoaugError
 
-INTERVAL = 0.1
-"""Shortest time between two progress messages, seconds."""
+INTERVAL = 0.5
+"""Shortest time between two progress messages, seconds.
+
+Whatever changes in a window with an OpenGL canvas makes Qt compose the whole window again while it
+holds Python's lock. Without a graphics card that takes 0.1 to 0.3 s, and the job stands still
+meanwhile: ten messages a second made an inpaint take ten times as long.
+"""
 
 
 @dataclass(frozen=True)
