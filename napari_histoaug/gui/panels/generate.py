@@ -149,7 +149,7 @@ class GeneratePanel(Panel):
             self.progress_bar.setValue(news.done)
             self.progress_label.setText(news.text)
         else:
-            # not Qt's busy bar: its animation repaints the whole window without end (see jobs.INTERVAL)
+            # not the busy bar: its animation repaints the window without end (see jobs.INTERVAL)
             self.progress_bar.setRange(0, 1)
             self.progress_bar.setValue(0)
             self.progress_label.setText(news)
