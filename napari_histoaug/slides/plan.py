@@ -58,13 +58,12 @@ def needs_sidecar(slide: Slide) -> bool:
     averaged over a large area (a single level of more than 8192 pixels), or stored in strips or
     tiles that large.
     """
-    return any(slow_levels(slide, plan_levels(slide)))
+    return any(slow_levels(slide, plan_levels(slide), MOST_DECODED))
 
 
-def slow_levels(slide: Slide, levels: list[PyramidLevel]) -> list[bool]:
-    """Tell of every served level whether a tile of it costs more than `MOST_DECODED` pixels."""
-    costs = [decoded_pixels(slide, levels, index) for index in range(len(levels))]
-    return [cost > MOST_DECODED for cost in costs]
+def slow_levels(slide: Slide, levels: list[PyramidLevel], most: int) -> list[bool]:
+    """Tell of every served level whether a tile of it costs more than so many decoded pixels."""
+    return [decoded_pixels(slide, levels, index) > most for index in range(len(levels))]
 
 
 def decoded_pixels(slide: Slide, levels: list[PyramidLevel], index: int) -> int:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import zarr
-from zarr.codecs import BloscCodec
+from zarr.codecs import BloscCodec, Crc32cCodec
 
 from napari_histoaug.errors import Cancelled
 from napari_histoaug.slides.errors import SlideError
@@ -41,6 +41,11 @@ _AVERAGED = (TILE, 2 * TILE)
 #: Bytes of pieces in work together, unless one row of tiles of the file alone is larger.
 _BYTES_AT_ONCE = 64 * 2**20
 _WORKERS = 2
+#: Tissue hardly shrinks, so the quickest level; the checksum finds what a disk spoils.
+_CODECS = (
+    BloscCodec(typesize=1, cname="zstd", clevel=1, shuffle="noshuffle"),
+    Crc32cCodec(),
+)
 _MOST_DAMAGED = 1e-3
 
 Box = tuple[int, int, int, int]
@@ -142,7 +147,7 @@ class _Writer:
                 chunks=(TILE, TILE, 3),
                 dtype="uint8",
                 fill_value=255,
-                compressors=BloscCodec(typesize=1, cname="zstd", clevel=1, shuffle="noshuffle"),
+                compressors=_CODECS,
                 dimension_names=("y", "x", "c"),
             )
             for index, level in sidecar_levels(slide).items()

@@ -15,6 +15,7 @@ from napari_histoaug.slides import identity
 from napari_histoaug.slides.metadata import ome_group
 from napari_histoaug.slides.plan import (
     COARSEST,
+    MOST_DECODED,
     TILE,
     PyramidLevel,
     needs_sidecar,
@@ -65,9 +66,13 @@ def open_levels(slide: Slide) -> dict[int, zarr.Array]:
 
 
 def sidecar_levels(slide: Slide) -> dict[int, PyramidLevel]:
-    """Return the served levels a sidecar of this slide holds, by index."""
+    """Return the served levels a sidecar of this slide holds, by index.
+
+    All averaged ones, and copies of stored ones of which a tile costs more than a quarter of what
+    is allowed: such strips would be decoded again and again for the level made of them.
+    """
     levels = plan_levels(slide)
-    slow = slow_levels(slide, levels)
+    slow = slow_levels(slide, levels, MOST_DECODED // 4)
     return {i: level for i, level in enumerate(levels) if level.stored is None or slow[i]}
 
 

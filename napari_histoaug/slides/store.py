@@ -121,6 +121,20 @@ class SlideStore(Store):
         """Tell whether a key exists, without decoding anything."""
         return key in self._documents or self._chunk(key) is not None
 
+    async def getsize(self, key: str) -> int:
+        """Return the bytes of a value without decoding it.
+
+        Raises
+        ------
+        FileNotFoundError
+            For a key that does not exist.
+        """
+        if key in self._documents:
+            return len(self._documents[key])
+        if self._chunk(key) is None:
+            raise FileNotFoundError(key)
+        return TILE * TILE * 3
+
     @property
     def supports_writes(self) -> bool:
         """False: the slide is never written."""

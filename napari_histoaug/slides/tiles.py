@@ -82,22 +82,32 @@ class TileSource:
     def _make(self, level: int, row: int, column: int) -> np.ndarray:
         y, x = row * TILE, column * TILE
         served = self.levels[level]
-        if level not in self._sidecar and served.stored is not None:
-            return self.slide.read_block(served.stored, y, x, TILE, TILE)
         height, width = min(TILE, served.shape[0] - y), min(TILE, served.shape[1] - x)
-        if level in self._sidecar:
-            pixels = np.asarray(self._sidecar[level][y : y + height, x : x + width])
-        else:
-            finer = self.levels[level - 1].shape
+        pixels = self._kept(level, y, x, height, width)
+        if pixels is None and served.stored is not None:
+            return self.slide.read_block(served.stored, y, x, TILE, TILE)
+        if pixels is None:
             pixels = averaged_block(
                 lambda *box: self._assemble(level - 1, *box),
-                finer,
+                self.levels[level - 1].shape,
                 served.shape,
                 (y, x, height, width),
             )
         out = np.full((TILE, TILE, 3), 255, np.uint8)
         out[:height, :width] = pixels
         return out
+
+    def _kept(self, level: int, y: int, x: int, height: int, width: int) -> np.ndarray | None:
+        """Return pixels from the sidecar; None when it lacks the level or is damaged there."""
+        array = self._sidecar.get(level)
+        if array is None:
+            return None
+        try:
+            return np.asarray(array[y : y + height, x : x + width])
+        except (RuntimeError, ValueError, OSError):
+            # A cache that went bad or was emptied is not the slide's failure: do without it.
+            self._sidecar.pop(level, None)
+            return None
 
     def _assemble(self, level: int, y: int, x: int, height: int, width: int) -> np.ndarray:
         stored = self.levels[level].stored

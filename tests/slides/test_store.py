@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import dask.array
 import numpy as np
 import pytest
 import zarr
 from zarr.abc.store import OffsetByteRequest, RangeByteRequest, SuffixByteRequest
 from zarr.core.buffer import default_buffer_prototype
 
-from napari_histoaug.slides import open_slide
+from napari_histoaug.slides import SlideError, open_slide
 from napari_histoaug.slides.cache import ArrayCache
 from napari_histoaug.slides.pyramid import SlideStore, open_pyramid
 
@@ -148,6 +150,11 @@ def test_parts_of_a_chunk(slide):
     assert get(store, "1/c/0/0/0", RangeByteRequest(10, 99)) == whole[10:99]
     assert get(store, "1/c/0/0/0", OffsetByteRequest(786_000)) == whole[786_000:]
     assert get(store, "1/c/0/0/0", SuffixByteRequest(7)) == whole[-7:]
+    wanted = [("1/c/0/0/0", RangeByteRequest(0, 5)), ("nothing", None), ("zarr.json", None)]
+    found = asyncio.run(store.get_partial_values(default_buffer_prototype(), wanted))
+    assert [value and value.to_bytes() for value in found] == [
+        whole[:5], None, get(store, "zarr.json")
+    ]  # fmt: skip
 
 
 def test_listing(slide):
@@ -191,6 +198,71 @@ def test_an_overlay_shows_after_it_changed(slide):
         assert (after[~painted] == before[~painted]).all()
 
 
+def test_every_way_of_opening_it(made, slide):
+    store = open_pyramid(slide).store
+    assert isinstance(zarr.open(store, mode="r"), zarr.Group)
+    assert (zarr.open(store, path="1", mode="r")[:] == made.levels[1]).all()
+    assert (zarr.open_array(store, path="0", mode="r")[5:9, :30] == made.levels[0][5:9, :30]).all()
+    lazy = dask.array.from_zarr(store, component="0")
+    assert lazy.chunks[:2] == ((512, 512, 512, 512, 253), (512, 512, 179))
+    assert (lazy[500:1500, 400:].compute() == made.levels[0][500:1500, 400:]).all()
+    sizes = {key: asyncio.run(store.getsize(key)) for key in ("zarr.json", "0/c/0/0/0")}
+    assert sizes == {"zarr.json": len(get(store, "zarr.json")), "0/c/0/0/0": 512 * 512 * 3}
+    with pytest.raises(FileNotFoundError):
+        asyncio.run(store.getsize("0/c/9/9/0"))
+
+
+def test_decoding_is_concurrent_and_never_holds_the_loop(slide, monkeypatch):
+    store = open_pyramid(slide).store
+    together = threading.Barrier(2, timeout=60)
+    read_block = slide.read_block
+
+    def slow(*box):
+        together.wait()  # two decoders must be in here at the same moment
+        return read_block(*box)
+
+    monkeypatch.setattr(slide, "read_block", slow)
+
+    async def two():
+        prototype = default_buffer_prototype()
+        one = asyncio.ensure_future(store.get("0/c/0/0/0", prototype))
+        await asyncio.sleep(0)
+        assert await store.get("zarr.json", prototype) is not None  # while one decodes
+        assert not one.done()
+        return await asyncio.gather(one, store.get("0/c/0/1/0", prototype))
+
+    first, second = asyncio.run(two())
+    assert len(first) == len(second) == 512 * 512 * 3
+
+
+def test_what_cannot_be_served_raises_and_is_never_missing(slide):
+    pyramid = open_pyramid(slide)
+    slide.close()
+    with pytest.raises(SlideError, match="was closed"):
+        get(pyramid.store, "0/c/0/0/0")
+    with pytest.raises(SlideError, match="was closed"):
+        pyramid.arrays[0][:10, :10]
+
+
+def test_a_rewritten_file_is_another_store(make_pyramid_tiff):
+    before = open_pyramid(open_slide(make_pyramid_tiff(shapes=SHAPES, seed=1).path)).store
+    after = open_pyramid(open_slide(make_pyramid_tiff(shapes=SHAPES, seed=7).path)).store
+    assert before.slide.path == after.slide.path
+    assert before != after
+    assert hash(before) != hash(after)
+
+
+def test_a_pickle_carries_no_pixels_and_keeps_the_options(slide):
+    store = open_pyramid(slide, Square((0, 0, 9, 9), (1, 2, 3)), cache_mb=3).store
+    get(store, "0/c/0/0/0")
+    data = pickle.dumps(store)
+    assert len(data) < 1000
+    copy = pickle.loads(data)
+    assert copy.tiles.cache.limit == 3 * 2**20
+    assert copy.overlay.box == (0, 0, 9, 9)
+    assert get(copy, "0/c/0/0/0") == get(store, "0/c/0/0/0")
+
+
 def test_equality_hash_and_pickle(slide, make_pyramid_tiff):
     store = open_pyramid(slide).store
     same = open_pyramid(open_slide(slide.path)).store
@@ -202,6 +274,21 @@ def test_equality_hash_and_pickle(slide, make_pyramid_tiff):
     with open_slide(make_pyramid_tiff(name="other.tif").path) as other:
         assert SlideStore(other) != store
     assert store != SlideStore(slide, Square((0, 0, 1, 1), 0))
+
+
+def test_all_pyramids_share_one_cache(slide, make_pyramid_tiff):
+    with open_slide(make_pyramid_tiff(name="other.tif", seed=9).path) as other:
+        first, second = open_pyramid(slide), open_pyramid(other)
+        cache = first.store.tiles.cache
+        assert second.store.tiles.cache is cache
+        assert cache.limit == 256 * 2**20
+        # One place holds the tiles of both, and neither sees or drops the other's.
+        tiles = [pyramid.arrays[0][:100, :100] for pyramid in (first, second)]
+        assert (tiles[0] != tiles[1]).any()
+        kept = cache.nbytes
+        first.invalidate((0, 0, 10, 10))
+        assert cache.nbytes == kept - 512 * 512 * 3
+        assert open_pyramid(slide, cache_mb=1).store.tiles.cache is not cache
 
 
 def test_threads_read_through_zarr_at_once(made, slide):
@@ -254,8 +341,6 @@ def test_the_cache_keeps_the_newest_within_its_limit():
 def test_the_cache_makes_an_array_once_for_all_threads():
     cache = ArrayCache(10_000)
     made = []
-    import threading
-
     started = threading.Barrier(8)
 
     def ask(_):
