@@ -27,8 +27,9 @@ from napari_histoaug.slides.resampling import averaged_block
 from napari_histoaug.slides.sidecar_place import (
     cache_folder,
     find_sidecar,
-    group_document,
     is_complete,
+    read_rgb,
+    root_document,
     sidecar_levels,
     sidecar_path,
 )
@@ -122,7 +123,7 @@ def _build(slide: Slide, path: Path, progress: Progress, cancelled: Callable[[],
         _Writer(slide, part).write_all(progress, cancelled)
         damaged = len(slide.failures) - known
         _check_source(slide, before, damaged)
-        document = group_document(slide, sidecar_levels(slide), len(slide.failures))
+        document = root_document(slide, sidecar_levels(slide), len(slide.failures))
         (part / "zarr.json").write_text(json.dumps(document), "utf-8")
         if path.exists():  # without a root document: somebody emptied it
             shutil.rmtree(path)
@@ -143,12 +144,12 @@ class _Writer:
         self.arrays = {
             index: group.create_array(
                 str(index),
-                shape=(*level.shape, 3),
-                chunks=(TILE, TILE, 3),
+                shape=(3, *level.shape),
+                chunks=(3, TILE, TILE),
                 dtype="uint8",
                 fill_value=255,
                 compressors=_CODECS,
-                dimension_names=("y", "x", "c"),
+                dimension_names=("c", "y", "x"),
             )
             for index, level in sidecar_levels(slide).items()
         }
@@ -185,12 +186,12 @@ class _Writer:
                 self.levels[index].shape,
                 box,
             )
-        self.arrays[index][y : y + height, x : x + width] = pixels
+        self.arrays[index][:, y : y + height, x : x + width] = np.moveaxis(pixels, -1, 0)
         return -(-height // TILE) * -(-width // TILE)
 
     def _read(self, index: int, y: int, x: int, height: int, width: int) -> np.ndarray:
         if index in self.arrays:
-            return np.asarray(self.arrays[index][y : y + height, x : x + width])
+            return read_rgb(self.arrays[index], y, x, height, width)
         stored = self.levels[index].stored
         assert stored is not None
         return self.slide.read_block(stored, y, x, height, width)

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import platformdirs
 import zarr
 
@@ -53,7 +54,10 @@ def find_sidecar(slide: Slide, folder: str | os.PathLike[str] | None = None) -> 
 
 
 def open_levels(slide: Slide) -> dict[int, zarr.Array]:
-    """Return the arrays of the slide's sidecar by served level; none when it needs no sidecar."""
+    """Return the arrays (c, y, x) of the slide's sidecar by served level.
+
+    There are none when it needs no sidecar or has none.
+    """
     path = find_sidecar(slide) if needs_sidecar(slide) else None
     if path is None:
         return {}
@@ -61,8 +65,14 @@ def open_levels(slide: Slide) -> dict[int, zarr.Array]:
     arrays = {int(name): array for name, array in group.arrays()}
     shapes = {index: level.shape for index, level in enumerate(plan_levels(slide))}
     # Something else under our name, such as a half-deleted folder, is as good as nothing.
-    fits = all(array.shape[:2] == shapes.get(index) for index, array in arrays.items())
+    fits = all(array.shape[1:] == shapes.get(index) for index, array in arrays.items())
     return arrays if fits and set(arrays) == set(sidecar_levels(slide)) else {}
+
+
+def read_rgb(array: zarr.Array, y: int, x: int, height: int, width: int) -> np.ndarray:
+    """Return uint8 (height, width, 3) from an array (c, y, x)."""
+    planes = np.asarray(array[:, y : y + height, x : x + width])
+    return np.ascontiguousarray(np.moveaxis(planes, 0, -1))
 
 
 def sidecar_levels(slide: Slide) -> dict[int, PyramidLevel]:
@@ -93,9 +103,9 @@ def is_complete(path: Path) -> bool:
         return False
 
 
-def group_document(slide: Slide, levels: dict[int, PyramidLevel], damaged: int) -> dict[str, Any]:
+def root_document(slide: Slide, levels: dict[int, PyramidLevel], damaged: int) -> dict[str, Any]:
     """Return the root ``zarr.json``, whose presence says that the sidecar is complete."""
-    document = ome_group(levels, slide.mpp)
+    document = ome_group({str(i): level for i, level in levels.items()}, slide.mpp)
     document["attributes"][_OURS] = {
         "complete": True,
         "format": _FORMAT,

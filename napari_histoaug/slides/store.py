@@ -21,11 +21,12 @@ from zarr.abc.store import (
 from zarr.core.buffer import Buffer, BufferPrototype
 
 from napari_histoaug.slides.cache import ArrayCache
-from napari_histoaug.slides.metadata import array_document, ome_group
+from napari_histoaug.slides.metadata import array_document, group_document, ome_group
 from napari_histoaug.slides.plan import TILE, PyramidLevel
 from napari_histoaug.slides.slide import Slide
 from napari_histoaug.slides.tiles import TileSource, served_tiles
 
+_OME = "cyx"
 _DECODERS = min(32, 2 + (os.cpu_count() or 1))
 
 
@@ -41,7 +42,10 @@ class Overlay(Protocol):
 
 
 class SlideStore(Store):
-    """OME-Zarr 0.5 group over a slide: arrays "0", "1", ... of uint8 (y, x, c), 512 px chunks.
+    """A slide as a zarr group: arrays "0", "1", ... of uint8 (y, x, c), chunks of 512 x 512.
+
+    The group is also an OME-Zarr 0.5 image. Its levels are the same pixels as arrays "cyx/0",
+    "cyx/1", ... because OME-Zarr wants the channel axis first and viewers of RGB want it last.
 
     Chunks are decoded when they are asked for, in threads of our own, so that zarr's one event
     loop never waits for a decoder and a decoder that itself reads zarr never waits for a
@@ -167,6 +171,7 @@ class SlideStore(Store):
             for row in range(rows):
                 for column in range(columns):
                     yield f"{index}/c/{row}/{column}/0"
+                    yield f"{_OME}/{index}/c/0/{row}/{column}"
 
     async def list_prefix(self, prefix: str) -> AsyncIterator[str]:
         """Yield every key that begins with a prefix."""
@@ -186,10 +191,11 @@ class SlideStore(Store):
 
     def _chunk(self, key: str) -> tuple[int, int, int] | None:
         """Return (level, row, column) of a chunk key, None when there is no such chunk."""
-        parts = key.split("/")
-        if len(parts) != 5 or parts[1] != "c" or parts[4] != "0":
+        parts = key.removeprefix(f"{_OME}/").split("/")
+        channel = 2 if key.startswith(f"{_OME}/") else 4
+        if len(parts) != 5 or parts[1] != "c" or parts[channel] != "0":
             return None
-        numbers = (parts[0], parts[2], parts[3])
+        numbers = [parts[i] for i in (0, 2, 3, 4) if i != channel]
         if not all(part.isascii() and part.isdigit() for part in numbers):
             return None
         level, row, column = map(int, numbers)
@@ -208,9 +214,11 @@ class SlideStore(Store):
 
 def _documents(levels: list[PyramidLevel], mpp: tuple[float, float] | None) -> dict[str, bytes]:
     """Return the metadata files: the group's and one an array. No names, no free text."""
-    documents = {"zarr.json": ome_group(dict(enumerate(levels)), mpp)}
-    for index, level in enumerate(levels):
-        documents[f"{index}/zarr.json"] = array_document(level.shape)
+    image = ome_group({f"{_OME}/{i}": level for i, level in enumerate(levels)}, mpp)
+    documents = {"zarr.json": image, f"{_OME}/zarr.json": group_document({})}
+    for i, level in enumerate(levels):
+        documents[f"{i}/zarr.json"] = array_document(level.shape, channels_first=False)
+        documents[f"{_OME}/{i}/zarr.json"] = array_document(level.shape, channels_first=True)
     return {key: json.dumps(document).encode() for key, document in documents.items()}
 
 

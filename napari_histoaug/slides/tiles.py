@@ -12,7 +12,7 @@ import zarr
 from napari_histoaug.slides.cache import ArrayCache
 from napari_histoaug.slides.plan import TILE, plan_levels
 from napari_histoaug.slides.resampling import averaged_block
-from napari_histoaug.slides.sidecar_place import open_levels
+from napari_histoaug.slides.sidecar_place import open_levels, read_rgb
 from napari_histoaug.slides.slide import Slide
 
 #: Decoded tiles of all slides together.
@@ -103,7 +103,7 @@ class TileSource:
         if array is None:
             return None
         try:
-            return np.asarray(array[y : y + height, x : x + width])
+            return read_rgb(array, y, x, height, width)
         except (RuntimeError, ValueError, OSError):
             # A cache that went bad or was emptied is not the slide's failure: do without it.
             self._sidecar.pop(level, None)

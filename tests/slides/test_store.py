@@ -55,24 +55,34 @@ def get(store, key, part=None):
 
 def test_plain_zarr_reads_the_group(made, slide):
     group = zarr.open_group(open_pyramid(slide).store, mode="r")
-    image = group.attrs["ome"]["multiscales"][0]
-    assert group.attrs["ome"]["version"] == "0.5"
-    assert [axis["name"] for axis in image["axes"]] == ["y", "x", "c"]
-    assert [axis.get("unit") for axis in image["axes"]] == ["micrometer", "micrometer", None]
-    shapes = []
-    for dataset in image["datasets"]:
-        array = group[dataset["path"]]
-        shapes.append(array.shape[:2])
+    assert sorted(group.array_keys()) == ["0", "1", "2"]
+    for name, shape in zip("012", [*SHAPES, (576, 301)], strict=True):
+        array = group[name]
+        assert array.shape == (*shape, 3)
         assert array.dtype == np.uint8
         assert array.chunks == (512, 512, 3)
         assert array.fill_value == 255
-        (scale,) = dataset["coordinateTransformations"]
-        size = np.multiply(scale["scale"][:2], array.shape[:2])
-        assert size == pytest.approx(np.multiply(SHAPES[0], 0.5), rel=1e-6)
-    assert shapes == [*SHAPES, (576, 301)]
-    assert sorted(group.array_keys()) == ["0", "1", "2"]
+        assert array.metadata.dimension_names == ("y", "x", "c")
     assert (group["0"][:] == made.levels[0]).all()
     assert (group["1"][:] == made.levels[1]).all()
+
+
+def test_the_group_is_an_ome_zarr_image(made, slide):
+    # The rules of OME-Zarr 0.5: channels before space, levels finest first, one scale each.
+    group = zarr.open_group(open_pyramid(slide).store, mode="r")
+    assert group.attrs["ome"]["version"] == "0.5"
+    (image,) = group.attrs["ome"]["multiscales"]
+    assert [axis["type"] for axis in image["axes"]] == ["channel", "space", "space"]
+    assert [axis["name"] for axis in image["axes"]] == ["c", "y", "x"]
+    assert [axis.get("unit") for axis in image["axes"]] == [None, "micrometer", "micrometer"]
+    assert len(image["datasets"]) == 3
+    for index, dataset in enumerate(image["datasets"]):
+        array = group[dataset["path"]]
+        assert array.metadata.dimension_names == ("c", "y", "x")
+        assert (np.moveaxis(array[:], 0, -1) == group[str(index)][:]).all()
+        (scale,) = dataset["coordinateTransformations"]
+        size = np.multiply(scale["scale"], array.shape)
+        assert size == pytest.approx([3, *np.multiply(SHAPES[0], 0.5)], rel=1e-6)
 
 
 def test_without_a_pixel_size_there_is_no_unit(make_pyramid_tiff):
@@ -121,11 +131,15 @@ def test_edges_are_padded_with_white(slide):
 
 def test_keys_that_do_not_exist(slide):
     store = open_pyramid(slide).store
-    for key in ("0/c/5/0/0", "0/c/0/3/0", "3/c/0/0/0", "0/c/0/0/1", "0/c/-1/0/0", "nonsense", ""):
+    for key in (
+        "0/c/5/0/0", "0/c/0/3/0", "3/c/0/0/0", "0/c/0/0/1", "0/c/-1/0/0", "nonsense", "",
+        "cyx/0/c/0/5/0", "cyx/0/c/0/0/3", "cyx/0/c/1/0/0", "cyx/cyx/0/c/0/0/0", "cyx",
+    ):  # fmt: skip
         assert get(store, key) is None
         assert not asyncio.run(store.exists(key))
     assert asyncio.run(store.exists("0/c/4/2/0"))
     assert asyncio.run(store.exists("zarr.json"))
+    assert get(store, "cyx/0/c/0/4/2") == get(store, "0/c/4/2/0")
 
 
 def test_a_damaged_chunk_is_served_not_missing(made):
@@ -164,8 +178,8 @@ def test_listing(slide):
         return [key async for key in keys]
 
     everything = asyncio.run(names(store.list()))
-    assert len(everything) == len(set(everything)) == 4 + 5 * 3 + 3 * 2 + 2 * 1
-    assert sorted(asyncio.run(names(store.list_dir("")))) == ["0", "1", "2", "zarr.json"]
+    assert len(everything) == len(set(everything)) == 2 + 2 * (3 + 5 * 3 + 3 * 2 + 2 * 1)
+    assert sorted(asyncio.run(names(store.list_dir("")))) == ["0", "1", "2", "cyx", "zarr.json"]
     assert sorted(asyncio.run(names(store.list_dir("1")))) == ["c", "zarr.json"]
     assert len(asyncio.run(names(store.list_prefix("1/c/")))) == 6
 
