@@ -101,6 +101,7 @@ def latent_tissue(
     labels: Path | None,
     factor: int,
     statistics: LatentStatistics | None = None,
+    vessel_share: float = 0.6,
 ) -> tuple[Tissue, LatentStatistics]:
     """Load the cached latents of `fields`, normalised by `statistics` (measured here when None).
 
@@ -126,4 +127,4 @@ def latent_tissue(
         for state, mask in zip(states, masks, strict=True):
             normal = (state.astype(np.float32) - mean) / std
             regions.append(Region(normal.astype(np.float16), mask))
-    return Tissue(regions, factor), statistics
+    return Tissue(regions, factor, vessel_share), statistics

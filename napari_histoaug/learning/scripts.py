@@ -17,6 +17,7 @@ from napari_histoaug.errors import HistoaugError
 from napari_histoaug.learning.autoencoder import AutoencoderTask, new_autoencoder
 from napari_histoaug.learning.config import (
     AutoencoderTraining,
+    DataConfig,
     DiffusionTraining,
     load_config,
 )
@@ -112,9 +113,7 @@ def diffusion_tissue(
     """Load training and held-out tissue, encoding it first where latents are wanted."""
     d = config.data
     if autoencoder is None:
-        train = pixel_tissue(d.tiles, d.labels, d.train_cases)
-        held_out = pixel_tissue(d.tiles, d.labels, d.validation_cases)
-        return train, held_out, None
+        return *_pixels(d), None
     if config.loop.threads is not None:
         torch.set_num_threads(config.loop.threads)
     fields = find_fields(d.tiles, d.train_cases)
@@ -129,16 +128,25 @@ def diffusion_tissue(
     autoencoder = channels_last(autoencoder)
     cache_latents(autoencoder, checks, cache, progress=encoded)
     cache_latents(autoencoder, fields, cache, copies=config.copies, progress=encoded)
-    train, statistics = latent_tissue(cache, fields, d.labels, autoencoder.factor)
-    held_out, _ = latent_tissue(cache, checks, d.labels, autoencoder.factor, statistics)
+    factor, share = autoencoder.factor, d.vessel_share
+    train, statistics = latent_tissue(cache, fields, d.labels, factor, vessel_share=share)
+    held_out, _ = latent_tissue(cache, checks, d.labels, factor, statistics, share)
     return train, held_out, statistics
+
+
+def _pixels(data: DataConfig) -> tuple[Tissue, Tissue]:
+    """Read training and held-out tissue as pixels."""
+    train, held_out = (
+        pixel_tissue(data.tiles, data.labels, cases, data.vessel_share)
+        for cases in (data.train_cases, data.validation_cases)
+    )
+    return train, held_out
 
 
 def fit_autoencoder(config: AutoencoderTraining) -> Path:
     """Train an autoencoder and write its averaged weights; returns their folder."""
     say(f"writing to {config.loop.out}")
-    train = pixel_tissue(config.data.tiles, None, config.data.train_cases)
-    held_out = pixel_tissue(config.data.tiles, None, config.data.validation_cases)
+    train, held_out = _pixels(config.data)
     run = Run(new_autoencoder(config), AutoencoderTask(config, train, held_out), config.loop)
     run.fit(say)
     folder = config.loop.out / "autoencoder"

@@ -153,6 +153,9 @@ class Tissue:
         return index, y - y % self.factor, x - x % self.factor
 
 
-def pixel_tissue(tiles: Path, labels: Path | None, cases: Sequence[str]) -> Tissue:
+def pixel_tissue(
+    tiles: Path, labels: Path | None, cases: Sequence[str], vessel_share: float = 0.6
+) -> Tissue:
     """Read every field of `cases` as pixels."""
-    return Tissue([Region(*read_field(p, labels)) for p in find_fields(tiles, cases)])
+    regions = [Region(*read_field(path, labels)) for path in find_fields(tiles, cases)]
+    return Tissue(regions, vessel_share=vessel_share)

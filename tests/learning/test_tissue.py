@@ -109,3 +109,10 @@ def test_missing_tissue_is_named(tmp_path: Path) -> None:
         pixel_tissue(tmp_path, tmp_path / "labels", ["case"])
     with pytest.raises(TissueError, match="no latents of case_x0_y0"):
         latent_tissue(tmp_path, find_fields(tmp_path, ["case"]), None, 4)
+
+
+def test_the_share_of_vessels_asked_for_is_the_one_cut(tmp_path: Path) -> None:
+    write_field(tmp_path, "case_x0_y0", size=512)
+    rng = np.random.default_rng(0)
+    tissue = pixel_tissue(tmp_path, tmp_path / "labels", ["case"], vessel_share=1.0)
+    assert all(tissue.cut(rng, 128)[1].any() for _ in range(50))
