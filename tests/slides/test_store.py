@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import runpy
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import dask.array
 import numpy as np
@@ -371,3 +374,12 @@ def test_a_tile_that_cannot_be_made_can_be_asked_for_again():
     with pytest.raises(OSError, match="gone"):
         cache.get(1, lambda: (_ for _ in ()).throw(OSError("gone")))
     assert cache.get(1, lambda: np.ones(3)).sum() == 3
+
+
+def test_the_example_runs(made, monkeypatch, capsys):
+    script = Path(__file__).parents[2] / "examples" / "open_slide_with_zarr.py"
+    monkeypatch.setattr(sys, "argv", [script.name, str(made.path)])
+    runpy.run_path(str(script), run_name="__main__")
+    said = capsys.readouterr().out
+    assert "cyx/1: (3, 1151, 602)" in said
+    assert f"mean colour: {made.levels[0].mean(axis=(0, 1)).round(1)}" in said
