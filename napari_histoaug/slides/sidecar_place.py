@@ -37,8 +37,8 @@ def cache_folder() -> Path:
 def find_sidecar(slide: Slide, folder: str | os.PathLike[str] | None = None) -> Path | None:
     """Return the complete sidecar of a slide, None when there is none.
 
-    The content of a slide is hashed only when `folder` holds sidecars but does not know this file
-    yet.
+    The content of a slide is hashed only when `folder` does not know this file yet but holds the
+    sidecar of one with the same levels.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def find_sidecar(slide: Slide, folder: str | os.PathLike[str] | None = None) -> 
         Where sidecars are kept; by default :func:`cache_folder`.
     """
     place = cache_folder() if folder is None else Path(folder).expanduser()
-    if not any(place.glob("*.zarr")):
+    if not any(place.glob(f"*-{_settings(slide)}.zarr")):
         return None
     path = sidecar_path(slide, place)
     return path if is_complete(path) else None
@@ -88,10 +88,7 @@ def sidecar_levels(slide: Slide) -> dict[int, PyramidLevel]:
 
 def sidecar_path(slide: Slide, folder: Path) -> Path:
     """Return where the sidecar of a slide is or would be: its salted id and a settings hash."""
-    settings = [_FORMAT, TILE, COARSEST, [level.shape for level in plan_levels(slide)]]
-    settings.append(list(sidecar_levels(slide)))
-    digest = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:8]
-    return folder / f"{_known_id(slide, folder)}-{digest}.zarr"
+    return folder / f"{_known_id(slide, folder)}-{_settings(slide)}.zarr"
 
 
 def is_complete(path: Path) -> bool:
@@ -113,6 +110,13 @@ def root_document(slide: Slide, levels: dict[int, PyramidLevel], damaged: int) -
         "damaged_tiles": damaged,
     }
     return document
+
+
+def _settings(slide: Slide) -> str:
+    """Return 8 hex digits for the levels of a slide and for how a sidecar is made of them."""
+    shapes = [level.shape for level in plan_levels(slide)]
+    settings = [_FORMAT, TILE, COARSEST, shapes, list(sidecar_levels(slide))]
+    return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:8]
 
 
 def _known_id(slide: Slide, folder: Path) -> str:

@@ -209,6 +209,15 @@ def test_the_slide_is_hashed_once_and_names_nothing(make_pyramid_tiff, monkeypat
     assert [file.name for file in made.path.parent.glob("*.tif*")] == ["Mustermann_1961.tif"]
 
 
+def test_a_slide_is_not_hashed_in_vain(make_pyramid_tiff, monkeypatch):
+    with open_slide(make_pyramid_tiff(shapes=[(2400, 1800)]).path) as slide:
+        build_sidecar(slide)
+    monkeypatch.setattr("napari_histoaug.slides.identity.content_sha256", pytest.fail)
+    with open_slide(make_pyramid_tiff(shapes=[(2100, 1800)], name="other.tif").path) as slide:
+        assert needs_sidecar(slide)
+        assert find_sidecar(slide) is None  # one of other levels cannot be ours
+
+
 def test_other_content_has_another_sidecar(make_pyramid_tiff):
     first = make_pyramid_tiff(shapes=[(2400, 1800)], name="a.tif", seed=1)
     with open_slide(first.path) as slide:
