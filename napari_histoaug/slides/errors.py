@@ -9,5 +9,9 @@ class SlideError(HistoaugError):
     """A slide cannot be used; the message is one plain sentence for the user."""
 
 
+class PixelError(SlideError):
+    """A slide's pixels have no faithful 8-bit RGB rendering (depth, inks, image stacks)."""
+
+
 class TileError(Exception):
     """A reader could not decode the pixels it was asked for (never shown as it is)."""

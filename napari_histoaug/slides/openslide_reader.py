@@ -10,10 +10,12 @@ import openslide
 
 from napari_histoaug.slides.errors import SlideError, TileError
 from napari_histoaug.slides.pixel_size import believable, from_number
-from napari_histoaug.slides.reader import Reader, on_white
-from napari_histoaug.slides.tiff_reader import TiffReader
+from napari_histoaug.slides.reader import Box, Reader, on_background, pieces
+from napari_histoaug.slides.shared_caches import openslide_cache
 
 _DEFAULT_TILE = 256
+#: OpenSlide gives other pixels for reads of 4096 and more on lower levels, so stay well below.
+_LARGEST_READ = 2048
 
 
 class OpenSlideReader:
@@ -23,15 +25,12 @@ class OpenSlideReader:
     two downsamples. A level whose downsample is a whole number is therefore read exactly. On
     other levels the nearest level-0 pixel is asked for, so the pixels come back interpolated at an
     offset of at most ``0.5 / downsample`` level pixels in each direction (0.25 for a downsample
-    of about 2), which never accumulates across the level. Where the file is a plain tiled
-    TIFF inside (`exact`), such levels are read from its own tiles instead, without any offset.
+    of about 2), which never accumulates across the level.
 
     Parameters
     ----------
     path : pathlib.Path
         The file to open (read only).
-    exact : TiffReader, optional
-        The same file as a TIFF with the same levels.
 
     Raises
     ------
@@ -39,7 +38,7 @@ class OpenSlideReader:
         When OpenSlide cannot open it.
     """
 
-    def __init__(self, path: Path, exact: TiffReader | None = None) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
         try:
             handle = openslide.OpenSlide(str(path))
@@ -48,6 +47,7 @@ class OpenSlideReader:
                 f"{path.name} looks like a slide but cannot be opened ({error}); "
                 "copy it again from its source, it may be incomplete."
             ) from error
+        handle.set_cache(openslide_cache())
         self._handle: openslide.OpenSlide | None = handle
         properties = handle.properties
         self.vendor = properties.get(openslide.PROPERTY_NAME_VENDOR, "openslide")
@@ -59,40 +59,67 @@ class OpenSlideReader:
             from_number(properties.get(openslide.PROPERTY_NAME_MPP_Y)),
             from_number(properties.get(openslide.PROPERTY_NAME_MPP_X)),
         )
-        self._background = _colour(properties.get(openslide.PROPERTY_NAME_BACKGROUND_COLOR))
-        self._exact = exact if exact is not None and exact.shapes == self.shapes else None
+        self.background = _colour(properties.get(openslide.PROPERTY_NAME_BACKGROUND_COLOR))
+        self.bounds = _bounds(properties)
 
     def read(self, level: int, y: int, x: int, height: int, width: int) -> np.ndarray:
         """Return uint8 (height, width, 3) from inside a level; see :class:`Reader`."""
-        downsample = self._downsamples[self._levels[level]]
-        if self._exact is not None and level > 0 and downsample != round(downsample):
-            return self._exact.read(level, y, x, height, width)
-        location = (round(x * downsample), round(y * downsample))
+        out = np.empty((height, width, 3), np.uint8)
+        for top, left, rows, columns in pieces((y, x, height, width), _LARGEST_READ, _LARGEST_READ):
+            pixels = self._read_region(level, top, left, rows, columns)
+            alpha = pixels[..., 3]
+            if self._interpolates(level):
+                # At the edge of the tissue the interpolation made pixels half transparent.
+                alpha = np.where(alpha >= 128, np.uint8(255), alpha)
+            out[top - y : top - y + rows, left - x : left - x + columns] = on_background(
+                pixels[..., :3], alpha, self.background
+            )
+        return out
+
+    def read_valid(self, level: int, y: int, x: int, height: int, width: int) -> np.ndarray:
+        """Return bool (height, width): where the slide is not wholly transparent."""
+        out = np.empty((height, width), np.bool_)
+        least = 128 if self._interpolates(level) else 1
+        for top, left, rows, columns in pieces((y, x, height, width), _LARGEST_READ, _LARGEST_READ):
+            alpha = self._read_region(level, top, left, rows, columns)[..., 3]
+            out[top - y : top - y + rows, left - x : left - x + columns] = alpha >= least
+        return out
+
+    def icc_profile(self) -> bytes | None:
+        """Return the colour profile OpenSlide found."""
         handle = self._handle
-        if handle is None:
-            raise TileError("closed")
         try:
-            image = handle.read_region(location, self._levels[level], (width, height))
+            profile = None if handle is None else handle.color_profile
         except openslide.OpenSlideError as error:
             raise TileError(str(error)) from error
-        pixels = np.asarray(image)
-        alpha = pixels[..., 3]
-        if downsample != round(downsample):
-            # At the edge of the tissue the interpolation made pixels half transparent.
-            alpha = np.where(alpha >= 128, np.uint8(255), alpha)
-        return on_white(pixels[..., :3], alpha, self._background)
+        return None if profile is None else profile.tobytes()
 
     def reopen(self) -> Reader:
         """Return a new reader: OpenSlide refuses everything after its first error."""
         # The old handle is left to the garbage collector: another thread may be inside it.
-        return OpenSlideReader(self.path, self._exact)
+        return OpenSlideReader(self.path)
 
     def close(self) -> None:
         """Let go of the handle; it closes when the last thread has left it."""
         # Closing while another thread reads would crash inside OpenSlide.
         self._handle = None
-        if self._exact is not None:
-            self._exact.close()
+
+    def _interpolates(self, level: int) -> bool:
+        downsample = self._downsamples[self._levels[level]]
+        return bool(downsample != round(downsample))
+
+    def _read_region(self, level: int, y: int, x: int, height: int, width: int) -> np.ndarray:
+        """Return uint8 (height, width, 4) with straight alpha."""
+        downsample = self._downsamples[self._levels[level]]
+        handle = self._handle
+        if handle is None:
+            raise TileError("closed")
+        location = (round(x * downsample), round(y * downsample))
+        try:
+            image = handle.read_region(location, self._levels[level], (width, height))
+        except openslide.OpenSlideError as error:
+            raise TileError(str(error)) from error
+        return np.asarray(image)
 
 
 def _tile_shape(properties: Mapping[str, str], level: int) -> tuple[int, int]:
@@ -113,6 +140,20 @@ def _shrinking(
         if 0 < height <= last[0] and 0 < width <= last[1] and (height, width) != last:
             kept.append(index)
     return tuple(kept), tuple(shapes[index] for index in kept)
+
+
+def _bounds(properties: Mapping[str, str]) -> Box | None:
+    names = (
+        openslide.PROPERTY_NAME_BOUNDS_Y,
+        openslide.PROPERTY_NAME_BOUNDS_X,
+        openslide.PROPERTY_NAME_BOUNDS_HEIGHT,
+        openslide.PROPERTY_NAME_BOUNDS_WIDTH,
+    )
+    try:
+        y, x, height, width = (int(properties[name]) for name in names)
+    except (KeyError, ValueError):
+        return None
+    return (y, x, height, width) if height > 0 and width > 0 else None
 
 
 def _colour(text: str | None) -> tuple[int, int, int]:

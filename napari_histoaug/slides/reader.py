@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
+
+#: A rectangle (y, x, height, width) in the pixels of some level.
+Box = tuple[int, int, int, int]
 
 
 class Reader(Protocol):
@@ -20,12 +24,15 @@ class Reader(Protocol):
         The file's own tiles, the unit in which damage is reported.
     mpp : (y, x) or None
         Micrometres per pixel of level 0 as the file states them and as far as they are believable.
+    bounds : (y, x, height, width) or None
+        The level-0 rectangle that holds tissue, where the format states one.
     """
 
     vendor: str
     shapes: tuple[tuple[int, int], ...]
     tile_shapes: tuple[tuple[int, int], ...]
     mpp: tuple[float, float] | None
+    bounds: Box | None
 
     def read(self, level: int, y: int, x: int, height: int, width: int) -> np.ndarray:
         """Return uint8 (height, width, 3) of a box that lies inside the level.
@@ -37,6 +44,20 @@ class Reader(Protocol):
         """
         ...
 
+    def read_valid(self, level: int, y: int, x: int, height: int, width: int) -> np.ndarray:
+        """Return bool (height, width) of such a box: False where the file holds no pixels.
+
+        Raises
+        ------
+        TileError
+            As :meth:`read`.
+        """
+        ...
+
+    def icc_profile(self) -> bytes | None:
+        """Return the colour profile of the pixels as the file carries it."""
+        ...
+
     def reopen(self) -> Reader:
         """Return a new reader of the same file with a fresh handle."""
         ...
@@ -46,7 +67,9 @@ class Reader(Protocol):
         ...
 
 
-def on_white(rgb: np.ndarray, alpha: np.ndarray, background: tuple[int, int, int]) -> np.ndarray:
+def on_background(
+    rgb: np.ndarray, alpha: np.ndarray, background: tuple[int, int, int]
+) -> np.ndarray:
     """Composite straight-alpha pixels on a background colour.
 
     Parameters
@@ -64,3 +87,22 @@ def on_white(rgb: np.ndarray, alpha: np.ndarray, background: tuple[int, int, int
     weight = alpha[..., None].astype(np.uint32)
     paper = np.asarray(background, np.uint32)
     return ((rgb * weight + paper * (255 - weight) + 127) // 255).astype(np.uint8)
+
+
+def pieces(box: Box, height: int, width: int) -> Iterator[Box]:
+    """Cut a rectangle into ones of at most (height, width), row by row."""
+    top, left, rows, columns = box
+    for y in range(top, top + rows, height):
+        for x in range(left, left + columns, width):
+            yield y, x, min(height, top + rows - y), min(width, left + columns - x)
+
+
+def grid_pieces(box: Box, height: int, width: int) -> Iterator[tuple[int, int, Box]]:
+    """Cut a rectangle along a grid of (height, width) cells: (row, column, part of the box)."""
+    y, x, rows, columns = box
+    for row in range(y // height, -(-(y + rows) // height)):
+        for column in range(x // width, -(-(x + columns) // width)):
+            top, left = max(y, row * height), max(x, column * width)
+            bottom = min(y + rows, (row + 1) * height)
+            right = min(x + columns, (column + 1) * width)
+            yield row, column, (top, left, bottom - top, right - left)

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import operator
 import os
+import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from napari_histoaug.slides import identity
+from napari_histoaug.slides.damage import Failure, hatched, refuse_damaged
 from napari_histoaug.slides.errors import SlideError, TileError
-from napari_histoaug.slides.reader import Reader
+from napari_histoaug.slides.reader import Box, Reader, grid_pieces
 
-#: OpenSlide gives other pixels for reads of 4096 and more on lower levels, so stay well below.
-LARGEST_READ = 2048
-_HATCH_PERIOD, _HATCH_INK = 16, (200, 60, 160)
+__all__ = ["Failure", "Level", "Slide"]
 
 
 class Level(NamedTuple):
@@ -26,15 +27,6 @@ class Level(NamedTuple):
 
     shape: tuple[int, int]
     downsample: tuple[float, float]
-
-
-class Failure(NamedTuple):
-    """One tile of the file that could not be decoded, and why."""
-
-    level: int
-    row: int
-    column: int
-    message: str
 
 
 class Slide:
@@ -57,22 +49,41 @@ class Slide:
         Micrometres per pixel (y, x) of level 0.
     tile_shapes : list of (int, int)
         The file's own tiles (height, width) of every level.
+    bounds : (int, int, int, int) or None
+        Level-0 rectangle (y, x, height, width) that holds tissue, where the format states one.
+    color_space : {"raw", "srgb"}
+        Whether pixels are as stored or converted to sRGB by the slide's ICC profile.
+    notes : tuple of str
+        Sentences the user should see: how the slide is read when not in the usual way.
     """
 
-    def __init__(self, path: Path, reader: Reader, mpp: tuple[float, float] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        reader: Reader,
+        mpp: tuple[float, float] | None = None,
+        window: tuple[float, float] | None = None,
+        color_space: Literal["raw", "srgb"] = "raw",
+        notes: Iterable[str] = (),
+    ) -> None:
         self.path = path
         self.name = path.stem
         self.vendor = reader.vendor
+        self.notes = tuple(notes)
+        self.bounds = reader.bounds
         height, width = reader.shapes[0]
         self.levels = [Level((h, w), (height / h, width / w)) for h, w in reader.shapes]
         self.tile_shapes = list(reader.tile_shapes)
         self.mpp = mpp or reader.mpp
-        self._given_mpp = mpp
+        self.color_space = color_space
+        self._given_mpp, self._window = mpp, window
         self._reader: Reader | None = reader
         self._process = os.getpid()
         self._failures: dict[tuple[int, int, int], Failure] = {}
         self._recovery = threading.Lock()
         self._sha256: str | None = None
+        self._icc_sha256: str | None = None
+        self._stamp = _stamp(path)
 
     @property
     def failures(self) -> list[Failure]:
@@ -114,21 +125,50 @@ class Slide:
         SlideError
             When the slide is closed or its file has gone.
         """
-        y, x, height, width = map(operator.index, (y, x, height, width))
-        if not 0 <= level < len(self.levels):
-            raise IndexError(f"level {level} of {len(self.levels)}")
-        if height < 0 or width < 0:
-            raise ValueError(f"a block of {height} x {width} pixels")
-        out = np.full((height, width, 3), 255, np.uint8)
-        rows, columns = self.levels[level].shape
-        top, left = max(y, 0), max(x, 0)
-        bottom, right = min(y + height, rows), min(x + width, columns)
-        # Never less than a tile of the file: a strip as wide as the slide is decoded once.
-        most = [max(LARGEST_READ, side) for side in self.tile_shapes[level]]
-        for box in _pieces(top, left, bottom, right, *most):
-            y0, x0, h, w = box
-            out[y0 - y : y0 - y + h, x0 - x : x0 - x + w] = self._read_piece(level, *box)
-        return out
+        return self._read(level, (y, x, height, width), _PIXELS)
+
+    def read_valid(self, level: int, y: int, x: int, height: int, width: int) -> np.ndarray:
+        """Tell which pixels of a rectangle the file really holds.
+
+        Parameters and errors are those of :meth:`read_block`.
+
+        Returns
+        -------
+        bool (height, width)
+            False outside the slide, where it is transparent, where the file left tiles out at
+            every finer level too, and where it is known to be damaged.
+        """
+        return self._read(level, (y, x, height, width), _MASK)
+
+    def check_failures(self, level: int, boxes: Iterable[Box], most: float = 0.001) -> None:
+        """Stop work on a slide that is too damaged: call it while and after reading patches.
+
+        Parameters
+        ----------
+        level : int
+            The level that is read.
+        boxes : iterable of (y, x, height, width)
+            All tissue patches of the plan, in pixels of that level.
+        most : float
+            Largest tolerated share of unreadable tiles among those the boxes touch.
+
+        Raises
+        ------
+        SlideError
+            When more tiles than that have failed so far.
+        """
+        refuse_damaged(self.path.name, self.failures, level, self.tile_shapes[level], boxes, most)
+
+    @property
+    def icc_sha256(self) -> str | None:
+        """Hex SHA-256 of the slide's ICC profile, None when it has none."""
+        if self._icc_sha256 is None:
+            try:
+                profile = self._open_reader().icc_profile()
+            except TileError:
+                profile = None
+            self._icc_sha256 = hashlib.sha256(profile).hexdigest() if profile else ""
+        return self._icc_sha256 or None
 
     def sha256(self) -> str:
         """Return the hex SHA-256 of the slide's bytes (read once; seconds for a large file)."""
@@ -161,7 +201,7 @@ class Slide:
     def __reduce__(self) -> tuple:
         from napari_histoaug.slides.opening import open_slide
 
-        return open_slide, (self.path, self._given_mpp)
+        return open_slide, (self.path, self._given_mpp, self._window, self.color_space)
 
     def __repr__(self) -> str:
         height, width = self.levels[0].shape
@@ -179,64 +219,110 @@ class Slide:
             return self._open_reader()
         return reader
 
-    def _read_piece(self, level: int, y: int, x: int, height: int, width: int) -> np.ndarray:
-        damaged = any(key in self._failures for key in self._tiles(level, y, x, height, width))
-        if not damaged:
-            try:
-                return self._open_reader().read(level, y, x, height, width)
-            except TileError:
-                pass
-        return self._recover(level, y, x, height, width)
-
-    def _recover(self, level: int, y: int, x: int, height: int, width: int) -> np.ndarray:
-        """Read tile by tile through a handle of our own; hatch and record what stays unreadable.
-
-        A private handle, because another thread's error on a shared one would be blamed on
-        our tile (OpenSlide refuses everything after its first error).
-        """
-        out = np.empty((height, width, 3), np.uint8)
-        tile_height, tile_width = self.tile_shapes[level]
-        opened = self._open_reader()
-        with self._recovery:
-            reader = opened.reopen()
-            for key in self._tiles(level, y, x, height, width):
-                top, left = key[1] * tile_height, key[2] * tile_width
-                y0, x0 = max(y, top), max(x, left)
-                y1, x1 = min(y + height, top + tile_height), min(x + width, left + tile_width)
-                pixels = None
-                if key not in self._failures:
-                    try:
-                        pixels = reader.read(level, y0, x0, y1 - y0, x1 - x0)
-                    except TileError as error:
-                        self._failures[key] = Failure(*key, str(error))
-                        reader = reader.reopen()
-                out[y0 - y : y1 - y, x0 - x : x1 - x] = (
-                    hatched(y0, x0, y1 - y0, x1 - x0) if pixels is None else pixels
-                )
-            if self._reader is not None:  # not closed meanwhile
-                self._reader = reader
+    def _read(self, level: int, box: Box, wanted: _Wanted) -> np.ndarray:
+        """Read a box that may reach over the level's edges."""
+        y, x, height, width = map(operator.index, box)
+        if not 0 <= level < len(self.levels):
+            raise IndexError(f"level {level} of {len(self.levels)}")
+        if height < 0 or width < 0:
+            raise ValueError(f"a block of {height} x {width} pixels")
+        if self._stamp != _stamp(self.path):
+            raise SlideError(
+                f"{self.path.name} has changed while it was read, or has gone; open it again."
+            )
+        rows, columns = self.levels[level].shape
+        top, left = max(y, 0), max(x, 0)
+        inside = (top, left, min(y + height, rows) - top, min(x + width, columns) - left)
+        if inside == (y, x, height, width) and height and width:
+            return self._read_inside(level, inside, wanted)
+        out = wanted.outside(height, width)
+        if inside[2] > 0 and inside[3] > 0:
+            out[top - y : top - y + inside[2], left - x : left - x + inside[3]] = self._read_inside(
+                level, inside, wanted
+            )
         return out
 
-    def _tiles(
-        self, level: int, y: int, x: int, height: int, width: int
-    ) -> Iterator[tuple[int, int, int]]:
-        tile_height, tile_width = self.tile_shapes[level]
-        for row in range(y // tile_height, (y + height - 1) // tile_height + 1):
-            for column in range(x // tile_width, (x + width - 1) // tile_width + 1):
-                yield level, row, column
+    def _read_inside(self, level: int, box: Box, wanted: _Wanted) -> np.ndarray:
+        tiles = self.tile_shapes[level]
+        if not self._failures or all(
+            (level, row, column) not in self._failures
+            for row, column, _ in grid_pieces(box, *tiles)
+        ):
+            try:
+                return wanted.read(self._open_reader(), level, *box)
+            except TileError:
+                pass
+        # Tile by tile, so that one damaged tile costs nothing but itself.
+        parts = [
+            (part, self._read_tile((level, row, column), part, wanted))
+            for row, column, part in grid_pieces(box, *tiles)
+        ]
+        out = wanted.outside(*box[2:])
+        for part, found in parts:
+            y, x, height, width = part
+            out[y - box[0] : y - box[0] + height, x - box[1] : x - box[1] + width] = (
+                wanted.damaged(*part) if found is None else found
+            )
+        return out
+
+    def _read_tile(
+        self, key: tuple[int, int, int], part: Box, wanted: _Wanted
+    ) -> np.ndarray | None:
+        """Read a part of one tile; None, recorded, when a fresh handle cannot read it either."""
+        if key in self._failures:
+            return None
+        reader = self._open_reader()
+        try:
+            return wanted.read(reader, key[0], *part)
+        except TileError:
+            return self._retry(key, part, wanted, reader)
+
+    def _retry(
+        self, key: tuple[int, int, int], part: Box, wanted: _Wanted, tired: Reader
+    ) -> np.ndarray | None:
+        """Read once more through a handle of our own.
+
+        Another thread's error on the shared one would be blamed on our tile: OpenSlide refuses
+        everything after its first error.
+        """
+        with self._recovery:
+            if key in self._failures:
+                return None
+            reader, pixels = tired.reopen(), None
+            try:
+                pixels = wanted.read(reader, key[0], *part)
+            except TileError as error:
+                self._failures[key] = Failure(*key, str(error))
+                reader = reader.reopen()
+            if self._reader is not None:  # not closed meanwhile
+                self._reader = reader
+        return pixels
 
 
-def hatched(y: int, x: int, height: int, width: int) -> np.ndarray:
-    """Return the placeholder of unreadable pixels: diagonal stripes that fit across tiles."""
-    diagonal = np.add.outer(np.arange(y, y + height), np.arange(x, x + width)) % _HATCH_PERIOD
-    out = np.full((height, width, 3), 255, np.uint8)
-    out[diagonal < _HATCH_PERIOD // 4] = _HATCH_INK
-    return out
+class _Wanted(NamedTuple):
+    """One thing to be had from a reader, and what stands for it in damage and outside."""
+
+    read: Callable[[Reader, int, int, int, int, int], np.ndarray]
+    damaged: Callable[[int, int, int, int], np.ndarray]
+    outside: Callable[[int, int], np.ndarray]
 
 
-def _pieces(
-    top: int, left: int, bottom: int, right: int, height: int, width: int
-) -> Iterator[tuple[int, int, int, int]]:
-    for y in range(top, bottom, height):
-        for x in range(left, right, width):
-            yield y, x, min(height, bottom - y), min(width, right - x)
+_PIXELS = _Wanted(
+    lambda reader, *box: reader.read(*box),
+    hatched,
+    lambda height, width: np.full((height, width, 3), 255, np.uint8),
+)
+_MASK = _Wanted(
+    lambda reader, *box: reader.read_valid(*box),
+    lambda y, x, height, width: np.zeros((height, width), np.bool_),
+    lambda height, width: np.zeros((height, width), np.bool_),
+)
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Return what changes when a file is written; folders change at any time."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return None if stat.S_ISDIR(status.st_mode) else (status.st_mtime_ns, status.st_size)

@@ -13,12 +13,13 @@ from typing import BinaryIO
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
 _SIZES |= {13: 4, 16: 8, 17: 8, 18: 8}
 _INTEGERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
-_BITS, _PHOTOMETRIC, _STRIP_OFFSETS, _STRIP_COUNTS = 258, 262, 273, 279
+_BITS, _STRIP_OFFSETS, _STRIP_COUNTS = 258, 273, 279
 _TILE_OFFSETS, _TILE_COUNTS, _SUB_IFDS, _NDPI = 324, 325, 330, 65420
-_WANTED = {_BITS, _PHOTOMETRIC, _STRIP_OFFSETS, _STRIP_COUNTS, _TILE_OFFSETS, _TILE_COUNTS}
+_WANTED = {_BITS, _STRIP_OFFSETS, _STRIP_COUNTS, _TILE_OFFSETS, _TILE_COUNTS}
 _WANTED |= {_SUB_IFDS}
 _DESCRIPTION, _JPEG_TABLES = 270, 347
-_MOST_DIRECTORIES = 10_000
+#: More than any scanner writes; a hostile file could keep us busy for hours.
+_MOST_DIRECTORIES, _MOST_ENTRIES, _MOST_BYTES = 4096, 1024, 2**27
 
 
 @dataclass
@@ -33,14 +34,14 @@ class TiffStructure:
         Bytes up to the end of the last tile, strip or directory the file refers to.
     bits : tuple of int
         Bits per sample of the first directory.
-    photometric : int or None
-        Colour interpretation of the first directory.
+    absurd : bool
+        There is more to read than any real slide has.
     """
 
     size: int
     needed: int = 0
     bits: tuple[int, ...] = ()
-    photometric: int | None = None
+    absurd: bool = False
     _seen: set[int] = field(default_factory=set)
 
     @property
@@ -64,14 +65,16 @@ def inspect_tiff(path: Path) -> TiffStructure:
         first = struct.unpack_from(f"{order}{'Q' if big else 'I'}", start, 8 if big else 4)[0]
         walk = _Walk(file, order, big, structure)
         pending = [first]
-        while pending and len(structure._seen) < _MOST_DIRECTORIES:
+        while pending and not structure.absurd:
             pending += walk.directory(pending.pop())
+            structure.absurd |= len(structure._seen) > _MOST_DIRECTORIES
     return structure
 
 
 class _Walk:
     def __init__(self, file: BinaryIO, order: str, big: bool, structure: TiffStructure) -> None:
         self.file, self.order, self.big, self.structure = file, order, big, structure
+        self.budget = _MOST_BYTES
 
     def directory(self, offset: int) -> list[int]:
         """Account for one directory; return the offsets of those it leads to."""
@@ -85,13 +88,15 @@ class _Walk:
         (entries,) = struct.unpack(f"{self.order}{'Q' if self.big else 'H'}", head)
         step = 20 if self.big else 12
         start = offset + len(head)
-        table = self._read(start, entries * step) if entries <= 65_535 else None
+        if entries > _MOST_ENTRIES:
+            self.structure.absurd = True
+            return []
+        table = self._read(start, entries * step)
         if table is None:
             return []
         tags = self._tags(table, step)
         if first:
             self.structure.bits = tags.get(_BITS, ())
-            self.structure.photometric = (tags.get(_PHOTOMETRIC) or (None,))[0]
         self._need(tags.get(_TILE_OFFSETS, ()), tags.get(_TILE_COUNTS, ()))
         self._need(tags.get(_STRIP_OFFSETS, ()), tags.get(_STRIP_COUNTS, ()))
         return [*tags.get(_SUB_IFDS, ()), self._next(start + entries * step, _NDPI in tags)]
@@ -133,6 +138,10 @@ class _Walk:
         """Read bytes, or note that the file is too short and return None."""
         self.structure.needed = max(self.structure.needed, offset + length)
         if offset + length > self.structure.size:
+            return None
+        self.budget -= length
+        if self.budget < 0:
+            self.structure.absurd = True
             return None
         self.file.seek(offset)
         return self.file.read(length)

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import zarr
+from zarr.abc.store import Store
 
 from napari_histoaug.slides.errors import SlideError, TileError
 from napari_histoaug.slides.pixel_size import believable
-from napari_histoaug.slides.reader import Reader
+from napari_histoaug.slides.reader import Box, Reader
 
 _MICROMETRES = {"micrometer": 1.0, "nanometer": 1e-3, "millimeter": 1e3, "meter": 1e6}
 
@@ -21,7 +22,9 @@ class ZarrReader:
     Parameters
     ----------
     path : pathlib.Path
-        The group's folder.
+        The group's folder; with a `store`, the image's name for error sentences.
+    store : zarr.abc.store.Store, optional
+        Where the group is instead; its own OSErrors are raised as they are.
 
     Raises
     ------
@@ -30,10 +33,11 @@ class ZarrReader:
     """
 
     vendor = "ome-zarr"
+    bounds: Box | None = None
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        multiscale, group = _multiscale(path)
+    def __init__(self, path: Path, store: Store | None = None) -> None:
+        self.path, self._store = path, store
+        multiscale, group = _multiscale(path, store)
         names = [axis["name"] for axis in multiscale["axes"]]
         try:
             arrays = [group[dataset["path"]] for dataset in multiscale["datasets"]]
@@ -41,13 +45,13 @@ class ZarrReader:
             raise SlideError(
                 f"{path.name} lacks the level {error} its metadata names; copy it again."
             ) from error
-        self._arrays: list[zarr.Array] = [a for a in arrays if isinstance(a, zarr.Array)]
+        self.arrays: list[zarr.Array] = [a for a in arrays if isinstance(a, zarr.Array)]
         self._axes = names
-        for array in self._arrays:
+        for array in self.arrays:
             _check(path, names, array)
         y, x = names.index("y"), names.index("x")
-        self.shapes = tuple((a.shape[y], a.shape[x]) for a in self._arrays)
-        self.tile_shapes = tuple((a.chunks[y], a.chunks[x]) for a in self._arrays)
+        self.shapes = tuple((a.shape[y], a.shape[x]) for a in self.arrays)
+        self.tile_shapes = tuple((a.chunks[y], a.chunks[x]) for a in self.arrays)
         self.mpp = _pixel_size(multiscale, y, x)
 
     def read(self, level: int, y: int, x: int, height: int, width: int) -> np.ndarray:
@@ -55,28 +59,38 @@ class ZarrReader:
         wanted: dict[str, Any] = {"y": slice(y, y + height), "x": slice(x, x + width)}
         wanted["c"] = slice(0, 3)
         try:
-            block = self._arrays[level][tuple(wanted.get(name, 0) for name in self._axes)]
+            block = self.arrays[level][tuple(wanted.get(name, 0) for name in self._axes)]
         except (RuntimeError, ValueError, OSError) as error:
             raise TileError(str(error) or type(error).__name__) from error
         order = [name for name in self._axes if name in wanted]
         return np.ascontiguousarray(np.transpose(block, [order.index(name) for name in "yxc"]))
 
+    def read_valid(self, level: int, y: int, x: int, height: int, width: int) -> np.ndarray:
+        """Return bool (height, width), all True: a zarr array has a value everywhere."""
+        return np.ones((height, width), np.bool_)
+
+    def icc_profile(self) -> bytes | None:
+        """None: OME-Zarr has no place for a colour profile."""
+        return None
+
     def reopen(self) -> Reader:
         """Return a new reader of the same folder."""
-        return ZarrReader(self.path)
+        return ZarrReader(self.path, self._store)
 
     def close(self) -> None:
         """Nothing is held open."""
 
 
-def _multiscale(path: Path) -> tuple[dict[str, Any], zarr.Group]:
+def _multiscale(path: Path, store: Store | None) -> tuple[dict[str, Any], zarr.Group]:
     try:
-        group = zarr.open_group(str(path), mode="r")
+        group = zarr.open_group(str(path) if store is None else store, mode="r")
         attributes: dict[str, Any] = dict(group.attrs)
         found: dict[str, Any] = attributes.get("ome", attributes)["multiscales"][0]
         if {"y", "x", "c"} <= {axis["name"] for axis in found["axes"]}:
             return found, group
     except (OSError, KeyError, IndexError, TypeError, ValueError) as error:
+        if store is not None and isinstance(error, OSError):
+            raise
         raise SlideError(
             f"{path.name} is a folder without an OME-Zarr image; choose the slide's file or the "
             "folder that contains the image's zarr.json or .zattrs."

@@ -10,7 +10,7 @@ import pytest
 import tifffile
 
 from napari_histoaug.slides import SlideError, open_slide
-from napari_histoaug.slides.slide import hatched
+from napari_histoaug.slides.damage import hatched
 
 
 def sentence(path: Path) -> str:

@@ -14,7 +14,7 @@ import zarr
 
 from napari_histoaug.slides import SlideError, open_slide
 from napari_histoaug.slides.openslide_reader import OpenSlideReader
-from napari_histoaug.slides.reader import on_white
+from napari_histoaug.slides.reader import on_background
 
 # Downsamples 1.998, 2.0017, 4.004 and 3.9967: none is a whole number.
 ODD = [(1001, 1203), (501, 601), (250, 301)]
@@ -232,7 +232,8 @@ def test_nothing_identifying_is_exposed(shared_data):
     with open_slide(shared_data / "wsi" / "CMU-1-Small-Region.svs") as slide:
         public = {name for name in dir(slide) if not name.startswith("_")}
         assert public == {
-            "close", "failures", "fingerprint", "levels", "mpp", "name", "path", "read_block",
+            "bounds", "check_failures", "close", "color_space", "failures", "fingerprint",
+            "icc_sha256", "levels", "mpp", "name", "notes", "path", "read_block", "read_valid",
             "sha256", "slide_id", "tile_shapes", "vendor",
         }  # fmt: skip
 
@@ -302,7 +303,7 @@ def test_openslide_alone_stays_within_its_stated_offset(tmp_path):
 def test_transparent_pixels_lie_on_the_declared_background():
     rgb = np.array([[[10, 20, 30], [0, 0, 0], [200, 100, 0]]], np.uint8)
     alpha = np.array([[255, 0, 128]], np.uint8)
-    mixed = on_white(rgb, alpha, (250, 240, 230))
+    mixed = on_background(rgb, alpha, (250, 240, 230))
     assert mixed[0, 0].tolist() == [10, 20, 30]
     assert mixed[0, 1].tolist() == [250, 240, 230]
     assert (
