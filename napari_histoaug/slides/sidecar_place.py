@@ -115,7 +115,9 @@ def root_document(slide: Slide, levels: dict[int, PyramidLevel], damaged: int) -
 def _settings(slide: Slide) -> str:
     """Return 8 hex digits for the levels of a slide and for how a sidecar is made of them."""
     shapes = [level.shape for level in plan_levels(slide)]
-    settings = [_FORMAT, TILE, COARSEST, shapes, list(sidecar_levels(slide))]
+    # How it was opened, but for the pixel size: what changes colours changes the means.
+    opened = slide.__reduce__()[1][2:]
+    settings = [_FORMAT, TILE, COARSEST, shapes, list(sidecar_levels(slide)), opened]
     return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:8]
 
 

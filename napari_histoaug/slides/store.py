@@ -72,7 +72,8 @@ class SlideStore(Store):
         self.tiles = TileSource(slide, cache)
         self._cache_bytes = cache_bytes
         self._documents = _documents(self.tiles.levels, slide.mpp)
-        self._identity = slide.fingerprint
+        # The file and how it was opened: pixel size, colours.
+        self._identity = (slide.fingerprint, slide.__reduce__()[1][1:])
         self._is_open = True
 
     def __eq__(self, other: object) -> bool:

@@ -52,9 +52,13 @@ class TileSource:
         self._mine = object()
 
     def tile(self, level: int, row: int, column: int) -> np.ndarray:
-        """Return the read-only tile, uint8 (TILE, TILE, 3), white beyond the slide's edge."""
-        key = (self._mine, level, row, column)
-        return self.cache.get(key, lambda: self._make(level, row, column))
+        """Return the tile, uint8 (TILE, TILE, 3), white beyond the slide's edge; do not write."""
+        inside = self._inside(level, row, column)
+        if inside.shape == (TILE, TILE, 3):
+            return inside
+        out = np.full((TILE, TILE, 3), 255, np.uint8)
+        out[: inside.shape[0], : inside.shape[1]] = inside
+        return out
 
     def forget(self, box: tuple[int, int, int, int]) -> None:
         """Drop the decoded tiles that touch a level-0 box (y, x, height, width).
@@ -79,23 +83,24 @@ class TileSource:
 
         self.cache.drop(touches)
 
+    def _inside(self, level: int, row: int, column: int) -> np.ndarray:
+        """Return the part of a tile that lies on the slide, which is what is kept."""
+        key = (self._mine, level, row, column)
+        return self.cache.get(key, lambda: self._make(level, row, column))
+
     def _make(self, level: int, row: int, column: int) -> np.ndarray:
         y, x = row * TILE, column * TILE
         served = self.levels[level]
-        height, width = min(TILE, served.shape[0] - y), min(TILE, served.shape[1] - x)
-        pixels = self._kept(level, y, x, height, width)
-        if pixels is None and served.stored is not None:
-            return self.slide.read_block(served.stored, y, x, TILE, TILE)
-        if pixels is None:
-            pixels = averaged_block(
-                lambda *box: self._assemble(level - 1, *box),
-                self.levels[level - 1].shape,
-                served.shape,
-                (y, x, height, width),
-            )
-        out = np.full((TILE, TILE, 3), 255, np.uint8)
-        out[:height, :width] = pixels
-        return out
+        box = (y, x, min(TILE, served.shape[0] - y), min(TILE, served.shape[1] - x))
+        pixels = self._kept(level, *box)
+        if pixels is not None:
+            return pixels
+        if served.stored is not None:
+            return self.slide.read_block(served.stored, *box)
+        finer = self.levels[level - 1].shape
+        return averaged_block(
+            lambda *fine: self._assemble(level - 1, *fine), finer, served.shape, box
+        )
 
     def _kept(self, level: int, y: int, x: int, height: int, width: int) -> np.ndarray | None:
         """Return pixels from the sidecar; None when it lacks the level or is damaged there."""
@@ -119,7 +124,7 @@ class TileSource:
                 top, left = row * TILE, column * TILE
                 y0, x0 = max(y, top), max(x, left)
                 y1, x1 = min(y + height, top + TILE), min(x + width, left + TILE)
-                out[y0 - y : y1 - y, x0 - x : x1 - x] = self.tile(level, row, column)[
+                out[y0 - y : y1 - y, x0 - x : x1 - x] = self._inside(level, row, column)[
                     y0 - top : y1 - top, x0 - left : x1 - left
                 ]
         return out

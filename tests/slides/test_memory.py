@@ -96,3 +96,28 @@ def test_building_the_sidecar_of_a_large_slide_stays_below_300_mb(tmp_path, make
     answer = measure(BUILD, make(tmp_path / "a.tif", 40_000), tmp_path / "kept")
     assert answer["levels"][-1] == "6"
     assert answer["peak"] < 300
+
+
+def test_many_open_slides_share_their_memory(tmp_path):
+    for index in range(21):
+        large_tiff(tmp_path / f"{index}.tif", 2560, 640)
+    answer = measure(
+        """
+        pyramids = [open_pyramid(open_slide(f"{sys.argv[1]}/20.tif"))]
+        pyramids[0].arrays[0][:]
+        before = status("VmRSS")
+        for index in range(20):
+            pyramid = open_pyramid(open_slide(f"{sys.argv[1]}/{index}.tif"))
+            pyramid.arrays[-1][:]  # the overview
+            pyramid.store.slide.read_block(0, 0, 0, 512, 512)
+            pyramids.append(pyramid)
+        opened = status("VmRSS") - before
+        for pyramid in pyramids:
+            pyramid.arrays[0][:]
+        answer = {"opened": opened, "read": status("VmRSS") - before}
+        """,
+        tmp_path,
+    )
+    assert answer["opened"] < 100
+    # 20 slides of 20 MB: the shared 256 MB of tiles and the readers' own caches.
+    assert answer["read"] < 380

@@ -290,6 +290,8 @@ def test_equality_hash_and_pickle(slide, make_pyramid_tiff):
     assert get(copy, "1/c/1/0/0") == get(store, "1/c/1/0/0")
     with open_slide(make_pyramid_tiff(name="other.tif").path) as other:
         assert SlideStore(other) != store
+    with open_slide(slide.path, mpp=0.3) as rescaled:
+        assert SlideStore(rescaled) != store
     assert store != SlideStore(slide, Square((0, 0, 1, 1), 0))
 
 
