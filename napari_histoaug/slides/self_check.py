@@ -11,6 +11,8 @@ from napari_histoaug.slides.openslide_reader import OpenSlideReader
 from napari_histoaug.slides.tiff_reader import TiffReader
 
 _PIXELS = 8 * 256 * 256
+#: Side of the window compared in a tile: OpenSlide's way out of a decoded tile is slow.
+_WINDOW = 64
 _MOST_PIXELS_A_TILE = 1024 * 1024
 
 
@@ -36,8 +38,13 @@ def disagreement(native: TiffReader, reference: OpenSlideReader) -> str | None:
     wanted = min(len(present), max(2, min(8, _PIXELS // (rows * columns))))
     for index in draw.sample(range(len(present)), wanted):
         row, column = divmod(int(present[index]), level.grid[1])
-        y, x = row * rows, column * columns
-        box = (0, y, x, min(rows, level.shape[0] - y), min(columns, level.shape[1] - x))
+        inside = [
+            min(side, whole - at * side)
+            for at, side, whole in zip((row, column), level.tile_shape, level.shape, strict=True)
+        ]
+        dy, dx = (draw.randrange(max(1, side - _WINDOW + 1)) for side in inside)
+        size = (min(_WINDOW, inside[0]), min(_WINDOW, inside[1]))
+        box = (0, row * rows + dy, column * columns + dx, *size)
         try:
             ours, theirs = native.read(*box), reference.read(*box)
             # Rounding of half transparent colours is a matter of taste.
@@ -51,7 +58,8 @@ def disagreement(native: TiffReader, reference: OpenSlideReader) -> str | None:
 
 def _opaque(native: TiffReader, box: tuple[int, int, int, int, int]) -> np.ndarray:
     level = native.levels[box[0]]
-    rows, columns = level.tile_shape
-    pixels = native.pixels(level, box[1] // rows, box[2] // columns)
+    row, dy = divmod(box[1], level.tile_shape[0])
+    column, dx = divmod(box[2], level.tile_shape[1])
+    pixels = native.pixels(level, row, column)
     assert pixels.alpha is not None, "asked of levels with alpha only"
-    return pixels.alpha[: box[3], : box[4]] == 255
+    return pixels.alpha[dy : dy + box[3], dx : dx + box[4]] == 255
