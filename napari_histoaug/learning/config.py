@@ -72,6 +72,7 @@ class AutoencoderTraining(_Section):
     start: Path | None = Field(None, description="autoencoder folder to start from")
     freeze_encoder: bool = False
     perceptual: PerceptualConfig = PerceptualConfig()
+    hue_weight: float = Field(0.0, ge=0, description="weight of the colour-difference term")
 
 
 class DiffusionTraining(_Section):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from napari_histoaug.diffusion import velocity
 from napari_histoaug.generation import inpaint, load_generator
+from napari_histoaug.learning.autoencoder import hue_loss
 from napari_histoaug.learning.config import (
     AutoencoderTraining,
     ConfigError,
@@ -158,3 +159,12 @@ def test_a_bad_configuration_exits_with_two_and_a_sentence(
     said = capsys.readouterr().err
     assert "cannot be read" in said
     assert "Traceback" not in said
+
+
+def test_the_hue_term_sees_red_cells_turned_pink_and_no_brightness() -> None:
+    image = torch.zeros(1, 3, 8, 8)
+    brighter = image + 0.3
+    assert float(hue_loss(brighter, image)) == pytest.approx(0.0)
+    less_blue = image.clone()
+    less_blue[:, 2] -= 0.4
+    assert float(hue_loss(less_blue, image)) == pytest.approx(0.4**2 / 2)
