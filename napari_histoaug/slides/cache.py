@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -12,7 +13,8 @@ import numpy as np
 class ArrayCache:
     """Least recently used arrays, together at most ``limit`` bytes.
 
-    An array is made once even when several threads ask for it at the same moment.
+    An array is made once even when several threads ask for it at the same moment. A forked child
+    starts with an empty cache, because the locks it inherits may be held by threads it has not.
 
     Parameters
     ----------
@@ -22,16 +24,22 @@ class ArrayCache:
 
     def __init__(self, limit: int) -> None:
         self.limit = int(limit)
+        self._start()
+
+    def _start(self) -> None:
         self.nbytes = 0
         self._arrays: OrderedDict[Hashable, np.ndarray] = OrderedDict()
         self._being_made: dict[Hashable, threading.Lock] = {}
         self._lock = threading.Lock()
+        self._process = os.getpid()
 
     def __len__(self) -> int:
         return len(self._arrays)
 
     def get(self, key: Hashable, make: Callable[[], np.ndarray]) -> np.ndarray:
         """Return the array of a key, making it (outside the lock) when it is not kept."""
+        if self._process != os.getpid():
+            self._start()
         found = self._look_up(key)
         if found is not None:
             return found

@@ -196,10 +196,9 @@ class SlideStore(Store):
         channel = 2 if key.startswith(f"{_OME}/") else 4
         if len(parts) != 5 or parts[1] != "c" or parts[channel] != "0":
             return None
-        numbers = [parts[i] for i in (0, 2, 3, 4) if i != channel]
-        if not all(part.isascii() and part.isdigit() for part in numbers):
+        level, row, column = (_number(parts[i]) for i in (0, 2, 3, 4) if i != channel)
+        if level is None or row is None or column is None:
             return None
-        level, row, column = map(int, numbers)
         if level >= len(self.tiles.levels):
             return None
         rows, columns = self.tiles.levels[level].grid
@@ -231,6 +230,12 @@ def _decoders(process: int) -> ThreadPoolExecutor:
     needs those to finish what ours wait for.
     """
     return ThreadPoolExecutor(_DECODERS, "histoaug-decode")
+
+
+def _number(text: str) -> int | None:
+    """Return the number a part of a key is; None when it is none, or not as zarr writes it."""
+    plain = text.isascii() and text.isdigit() and len(text) < 10
+    return int(text) if plain and str(int(text)) == text else None
 
 
 def _cut(data: bytes, part: ByteRequest | None) -> bytes:

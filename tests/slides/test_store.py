@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
+import os
 import pickle
 import runpy
 import sys
@@ -137,6 +139,7 @@ def test_keys_that_do_not_exist(slide):
     for key in (
         "0/c/5/0/0", "0/c/0/3/0", "3/c/0/0/0", "0/c/0/0/1", "0/c/-1/0/0", "nonsense", "",
         "cyx/0/c/0/5/0", "cyx/0/c/0/0/3", "cyx/0/c/1/0/0", "cyx/cyx/0/c/0/0/0", "cyx",
+        "0/c/00/0/0", "0/c/²/0/0", "0/c/" + "9" * 5000 + "/0/0",
     ):  # fmt: skip
         assert get(store, key) is None
         assert not asyncio.run(store.exists(key))
@@ -369,6 +372,27 @@ def test_the_cache_makes_an_array_once_for_all_threads():
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(ask, range(8)))
     assert made == [1]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_child_does_not_wait_for_the_parents_threads():
+    cache = ArrayCache(1000)
+    cache.get(1, lambda: np.zeros(100, np.uint8))
+    here, there = multiprocessing.Pipe()
+
+    def ask():
+        there.send((int(cache.get(1, lambda: np.full(100, 7, np.uint8))[0]), cache.nbytes))
+
+    with cache._lock:  # as another thread might hold it at the moment of the fork
+        child = multiprocessing.get_context("fork").Process(target=ask)
+        child.start()
+        answered = here.poll(60)
+        if not answered:
+            child.kill()
+    child.join()
+    assert answered
+    assert here.recv() == (7, 100)
+    assert (cache.get(1, pytest.fail) == 0).all()
 
 
 def test_a_tile_that_cannot_be_made_can_be_asked_for_again():
