@@ -10,7 +10,7 @@ class SlideError(HistoaugError):
 
 
 class PixelError(SlideError):
-    """A slide's pixels have no faithful 8-bit RGB rendering (depth, inks, image stacks)."""
+    """A slide's pixels cannot be had faithfully or safely, by no reader (depth, inks, sizes)."""
 
 
 class TileError(Exception):

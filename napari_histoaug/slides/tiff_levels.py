@@ -246,7 +246,7 @@ def _cut_strip(page: tifffile.TiffPage, shape: tuple[int, int], colour: ColourRu
 
 def _check_sides(height: int, width: int, tile: tuple[int, int], path: Path) -> None:
     if min(height, width, *tile) < 1:
-        raise SlideError(
+        raise PixelError(
             f"{path.name} is damaged: it claims {height} x {width} pixels in tiles of {tile[0]} x "
             f"{tile[1]}; copy it again from its source."
         )
@@ -254,7 +254,7 @@ def _check_sides(height: int, width: int, tile: tuple[int, int], path: Path) -> 
 
 def _check_size(tile: tuple[int, int], tiled: bool, path: Path) -> None:
     if tile[0] * tile[1] > (_LARGEST_TILE if tiled else _LARGEST_STRIP):
-        raise SlideError(
+        raise PixelError(
             f"{path.name} stores pieces of {tile[0]} x {tile[1]} pixels, too large to read one by "
             "one; convert it to a tiled TIFF."
         )
