@@ -150,6 +150,8 @@ class _Writer:
                 fill_value=255,
                 compressors=_CODECS,
                 dimension_names=("c", "y", "x"),
+                # So that a chunk that is missing later is known to have been lost.
+                config={"write_empty_chunks": True},
             )
             for index, level in sidecar_levels(slide).items()
         }

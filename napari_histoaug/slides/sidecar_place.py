@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -53,20 +54,39 @@ def find_sidecar(slide: Slide, folder: str | os.PathLike[str] | None = None) -> 
     return path if is_complete(path) else None
 
 
-def open_levels(slide: Slide) -> dict[int, zarr.Array]:
-    """Return the arrays (c, y, x) of the slide's sidecar by served level.
+@dataclass(frozen=True)
+class KeptLevel:
+    """One level of a sidecar: its ``folder`` and its ``array`` of uint8 (c, y, x)."""
 
-    There are none when it needs no sidecar or has none.
-    """
+    folder: Path
+    array: zarr.Array
+
+    def tile(self, row: int, column: int) -> np.ndarray | None:
+        """Return the part of a tile that lies on the slide, uint8 (height, width, 3).
+
+        None when the cache has gone bad or was emptied, which is not the slide's failure.
+        """
+        y, x = row * TILE, column * TILE
+        height, width = min(TILE, self.array.shape[1] - y), min(TILE, self.array.shape[2] - x)
+        try:
+            pixels = read_rgb(self.array, y, x, height, width)
+        except (RuntimeError, ValueError, OSError):
+            return None
+        # zarr takes a missing chunk for a white one; ours are all there, the white ones too.
+        there = (self.folder / "c" / "0" / str(row) / str(column)).exists()
+        return pixels if there else None
+
+
+def open_levels(slide: Slide) -> dict[int, KeptLevel]:
+    """Return what the slide's sidecar holds by served level; nothing when it has none."""
     path = find_sidecar(slide) if needs_sidecar(slide) else None
     if path is None:
         return {}
     group = zarr.open_group(str(path), mode="r")
-    arrays = {int(name): array for name, array in group.arrays()}
-    shapes = {index: level.shape for index, level in enumerate(plan_levels(slide))}
-    # Something else under our name, such as a half-deleted folder, is as good as nothing.
-    fits = all(array.shape[1:] == shapes.get(index) for index, array in arrays.items())
-    return arrays if fits and set(arrays) == set(sidecar_levels(slide)) else {}
+    found = {int(name): KeptLevel(path / name, array) for name, array in group.arrays()}
+    expected = {index: level.shape for index, level in sidecar_levels(slide).items()}
+    # A folder somebody is deleting is as good as none.
+    return found if {i: kept.array.shape[1:] for i, kept in found.items()} == expected else {}
 
 
 def read_rgb(array: zarr.Array, y: int, x: int, height: int, width: int) -> np.ndarray:

@@ -7,12 +7,11 @@ import os
 from collections.abc import Hashable
 
 import numpy as np
-import zarr
 
 from napari_histoaug.slides.cache import ArrayCache
 from napari_histoaug.slides.plan import TILE, plan_levels
 from napari_histoaug.slides.resampling import averaged_block
-from napari_histoaug.slides.sidecar_place import open_levels, read_rgb
+from napari_histoaug.slides.sidecar_place import open_levels
 from napari_histoaug.slides.slide import Slide
 
 #: Decoded tiles of all slides together.
@@ -47,7 +46,7 @@ class TileSource:
         self.slide = slide
         self.levels = plan_levels(slide)
         self.cache = cache
-        self._sidecar: dict[int, zarr.Array] = open_levels(slide)
+        self._sidecar = open_levels(slide)
         # Tiles of this source only: what another one saw of a damaged file is not in our ledger.
         self._mine = object()
 
@@ -89,12 +88,12 @@ class TileSource:
         return self.cache.get(key, lambda: self._make(level, row, column))
 
     def _make(self, level: int, row: int, column: int) -> np.ndarray:
+        pixels = self._kept(level, row, column)
+        if pixels is not None:
+            return pixels
         y, x = row * TILE, column * TILE
         served = self.levels[level]
         box = (y, x, min(TILE, served.shape[0] - y), min(TILE, served.shape[1] - x))
-        pixels = self._kept(level, *box)
-        if pixels is not None:
-            return pixels
         if served.stored is not None:
             return self.slide.read_block(served.stored, *box)
         finer = self.levels[level - 1].shape
@@ -102,17 +101,15 @@ class TileSource:
             lambda *fine: self._assemble(level - 1, *fine), finer, served.shape, box
         )
 
-    def _kept(self, level: int, y: int, x: int, height: int, width: int) -> np.ndarray | None:
-        """Return pixels from the sidecar; None when it lacks the level or is damaged there."""
-        array = self._sidecar.get(level)
-        if array is None:
+    def _kept(self, level: int, row: int, column: int) -> np.ndarray | None:
+        """Return a tile from the sidecar; None when that lacks the level or has gone bad."""
+        kept = self._sidecar.get(level)
+        if kept is None:
             return None
-        try:
-            return read_rgb(array, y, x, height, width)
-        except (RuntimeError, ValueError, OSError):
-            # A cache that went bad or was emptied is not the slide's failure: do without it.
+        pixels = kept.tile(row, column)
+        if pixels is None:
             self._sidecar.pop(level, None)
-            return None
+        return pixels
 
     def _assemble(self, level: int, y: int, x: int, height: int, width: int) -> np.ndarray:
         stored = self.levels[level].stored

@@ -16,7 +16,7 @@ import zarr
 
 from napari_histoaug.errors import Cancelled
 from napari_histoaug.slides import SlideError, open_slide, sidecar
-from napari_histoaug.slides.plan import decoded_pixels, plan_levels, slow_levels
+from napari_histoaug.slides.plan import MOST_DECODED, decoded_pixels, plan_levels, slow_levels
 from napari_histoaug.slides.pyramid import open_pyramid
 from napari_histoaug.slides.resampling import area_mean
 from napari_histoaug.slides.sidecar import build_sidecar, find_sidecar, needs_sidecar
@@ -175,7 +175,7 @@ def test_tiles_with_and_without_the_sidecar_are_the_same(make_pyramid_tiff):
         assert (averaged[0] == made.levels[0]).all()
 
 
-@pytest.mark.parametrize("damage", ["flip", "cut"])
+@pytest.mark.parametrize("damage", ["flip", "cut", "lose"])
 def test_a_damaged_sidecar_is_done_without(make_pyramid_tiff, damage):
     made = make_pyramid_tiff(shapes=[(2400, 1800)])
     with open_slide(made.path) as slide:
@@ -183,9 +183,44 @@ def test_a_damaged_sidecar_is_done_without(make_pyramid_tiff, damage):
         data = bytearray(chunk.read_bytes())
         data[len(data) // 2] ^= 1
         chunk.write_bytes(data if damage == "flip" else data[:1000])
+        if damage == "lose":
+            chunk.unlink()
         half = made.levels[0].reshape(1200, 2, 900, 2, 3).mean(axis=(1, 3))
         assert np.abs(open_pyramid(slide).arrays[1][:] - half).max() <= 0.5
         assert slide.failures == []
+
+
+def test_the_cache_may_be_emptied_at_any_time(make_pyramid_tiff):
+    made = make_pyramid_tiff(shapes=[(2400, 1800)])
+    half = made.levels[0].reshape(1200, 2, 900, 2, 3).mean(axis=(1, 3))
+    with open_slide(made.path) as slide:
+        path = build_sidecar(slide)
+        array = open_pyramid(slide).arrays[1]
+        assert np.abs(array[:512, :512] - half[:512, :512]).max() <= 0.5
+        shutil.rmtree(path)
+        assert np.abs(array[:] - half).max() <= 0.5
+        assert find_sidecar(slide) is None
+
+
+def test_white_glass_is_kept_too(tmp_path):
+    image = np.full((2400, 1800, 3), 255, np.uint8)
+    tifffile.imwrite(
+        tmp_path / "white.tif", image, photometric="rgb", tile=(256, 256), compression="deflate"
+    )
+    with open_slide(tmp_path / "white.tif") as slide:
+        path = build_sidecar(slide)
+        assert len(list(path.glob("1/c/0/*/*"))) == 3 * 2
+        arrays = open_pyramid(slide).arrays
+        slide.close()
+        assert (arrays[1][:] == 255).all()
+
+
+@pytest.mark.parametrize(("side", "needed"), [(8192, False), (8193, True), (40_000, True)])
+def test_single_levels_above_8192_pixels_need_a_sidecar(side, needed):
+    levels = [Level((side, side), (1.0, 1.0))]
+    slide = SimpleNamespace(levels=levels, tile_shapes=[(256, 256)])
+    assert any(slow_levels(slide, plan_levels(slide), 16 * 2**20)) == needed
+    assert MOST_DECODED == 16 * 2**20
 
 
 def test_a_small_slide_does_not_look_for_a_sidecar(make_pyramid_tiff, monkeypatch):
