@@ -7,6 +7,7 @@ import hmac
 import os
 import re
 import secrets
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,13 +16,17 @@ import platformdirs
 from napari_histoaug.slides.errors import SlideError
 
 _SERIES_TAG = b"\x20\x00\x0e\x00UI"
+#: Files of so many bytes take long enough to hash that the result is kept.
+_LARGE = 32 * 2**20
+_SETTLED_SECONDS = 10
 
 
 def content_sha256(path: Path) -> str:
     """Return the SHA-256, in hex, of every byte that makes up a slide.
 
     One file: its bytes. A format of several files (MRXS, VMS, DICOM series, OME-Zarr folder): the
-    bytes of all of them in a fixed order.
+    bytes of all of them in a fixed order. The hash of a large file is remembered until the file
+    changes, under a salted name that does not tell which file it is.
 
     Raises
     ------
@@ -30,7 +35,12 @@ def content_sha256(path: Path) -> str:
     """
     digest = hashlib.sha256()
     try:
-        for part in _parts(path):
+        parts = list(_parts(path))
+        note = _note(path) if parts == [path] else None
+        known = _remembered(note)
+        if known is not None:
+            return known
+        for part in parts:
             with part.open("rb") as file:
                 while block := file.read(2**20):
                     digest.update(block)
@@ -39,6 +49,8 @@ def content_sha256(path: Path) -> str:
             f"{path.name} could not be read to the end ({error.strerror}); "
             "check the disk or the network drive it is on."
         ) from error
+    if note is not None:
+        _remember(note, digest.hexdigest())
     return digest.hexdigest()
 
 
@@ -56,7 +68,8 @@ def _parts(path: Path) -> Iterable[Path]:
         return [path, *sorted(part for part in folder.rglob("*") if part.is_file())]
     if suffix in {".vms", ".vmu"}:
         named = re.findall(r"=\s*([^\r\n=]+)", path.read_text("latin-1"))
-        files = {path.parent / name.strip() for name in named}
+        # Names only: the index may not point out of its folder.
+        files = {path.parent / Path(name.strip().replace("\\", "/")).name for name in named}
         return [path, *sorted(part for part in files if part.is_file())]
     series = _dicom_series(path)
     if series is not None:
@@ -74,6 +87,38 @@ def _dicom_series(path: Path) -> bytes | None:
         return None
     length = int.from_bytes(start[at + 6 : at + 8], "little")
     return start[at + 8 : at + 8 + length]
+
+
+def _note(path: Path) -> Path | None:
+    """Return where the hash of a large file is remembered; None for small or fresh files."""
+    status = path.stat()
+    # A file still being written may change again within its clock's tick.
+    if status.st_size < _LARGE or time.time() - status.st_mtime < _SETTLED_SECONDS:
+        return None
+    facts = (path.resolve(), status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+    name = hmac.new(_salt(), repr(facts).encode("utf-8", "surrogateescape"), hashlib.sha256)
+    folder = Path(platformdirs.user_data_dir("napari-histoaug")) / "hashes"
+    return folder / name.hexdigest()[:32]
+
+
+def _remembered(note: Path | None) -> str | None:
+    if note is None:
+        return None
+    try:
+        text = note.read_text("ascii")
+    except (OSError, ValueError):
+        return None
+    return text if re.fullmatch("[0-9a-f]{64}", text) else None
+
+
+def _remember(note: Path, sha256: str) -> None:
+    fresh = note.with_name(f"{note.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
+        note.parent.mkdir(parents=True, exist_ok=True)
+        fresh.write_text(sha256, "ascii")
+        fresh.replace(note)
+    except OSError:
+        return  # only the time of the next hashing is lost
 
 
 def _salt() -> bytes:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 
 import platformdirs
 import pytest
 
-from napari_histoaug.slides import open_slide
+from napari_histoaug.slides import identity, open_slide
 from napari_histoaug.slides.identity import content_sha256
 
 
@@ -52,3 +53,33 @@ def test_a_salt_that_cannot_be_kept_is_a_sentence(make_pyramid_tiff, monkeypatch
         pytest.raises(SlideError, match="private key"),
     ):
         slide.slide_id()
+
+
+def test_a_large_file_is_hashed_once_until_it_changes(make_pyramid_tiff, monkeypatch, tmp_path):
+    monkeypatch.setattr(identity, "_LARGE", 1)
+    monkeypatch.setattr(platformdirs, "user_data_dir", lambda name: str(tmp_path / "data"))
+    path = make_pyramid_tiff(name="a-name.tif").path
+    expected = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert content_sha256(path) == expected
+    assert not (tmp_path / "data").exists()  # too fresh to be sure of
+    os.utime(path, (0, 0))
+    assert content_sha256(path) == expected
+    (note,) = (tmp_path / "data" / "hashes").iterdir()
+    assert "a-name" not in note.name
+    assert note.read_text() == expected
+    note.write_text("f" * 64)
+    assert content_sha256(path) == "f" * 64  # it was the note that answered
+    note.write_text("nonsense")
+    assert content_sha256(path) == expected
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    os.utime(path, (0, 0))
+    assert content_sha256(path) == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_an_index_cannot_point_out_of_its_folder(tmp_path):
+    (tmp_path / "secret.jpg").write_bytes(b"secret")
+    folder = tmp_path / "slide"
+    folder.mkdir()
+    index = folder / "a.vms"
+    index.write_bytes(b"ImageFile=../secret.jpg\n")
+    assert content_sha256(index) == hashlib.sha256(index.read_bytes()).hexdigest()
