@@ -17,6 +17,7 @@ from napari_histoaug.gui.geometry import (
     Pair,
     choose_level,
     intersect,
+    origin_of,
     placement,
     view_box,
 )
@@ -83,7 +84,7 @@ class PaintCanvas:
         return slice(min(max(low, 0), size), min(max(high, 0), size))
 
 
-def current_view(viewer: ViewerModel, session: SlideSession) -> Box:
+def current_view(viewer: ViewerModel, slide_layer: Image, session: SlideSession) -> Box:
     """The level-0 box that the viewer shows of a slide.
 
     Raises
@@ -91,7 +92,8 @@ def current_view(viewer: ViewerModel, session: SlideSession) -> Box:
     HistoaugError
         When no part of the slide is in view.
     """
-    center = viewer.camera.center[-2:]
+    origin = origin_of(slide_layer)
+    center = [at - zero for at, zero in zip(viewer.camera.center[-2:], origin, strict=True)]
     canvas = getattr(viewer, "canvas", None)
     size = viewer._canvas_size if canvas is None else canvas.size
     shown = view_box(
@@ -117,13 +119,13 @@ def add_canvas(
 
     Level-0 pixels when the view fits into ``limit``, else those of the finest level that fits.
     """
-    box = current_view(viewer, session)
+    box = current_view(viewer, slide_layer, session)
     downsample = session.downsamples[choose_level(box, session.downsamples, limit)]
     shape = tuple(
         min(limit, int(np.ceil(size / step)))
         for size, step in zip(box[2:], downsample, strict=True)
     )
-    scale, translate = placement(box, downsample, session.scale)
+    scale, translate = placement(box, downsample, session.scale, origin_of(slide_layer))
     layer = viewer.add_labels(
         np.zeros(shape, np.uint8),
         name=f"{session.slide.name} mask",

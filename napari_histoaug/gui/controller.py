@@ -17,6 +17,7 @@ from psygnal import Signal
 
 from napari_histoaug.errors import HistoaugError
 from napari_histoaug.gui import work
+from napari_histoaug.gui.arrangement import arrange, show_scale_bar
 from napari_histoaug.gui.canvas import CANVAS_LIMIT, PaintCanvas
 from napari_histoaug.gui.geometry import Box
 from napari_histoaug.gui.holes import plan_holes
@@ -126,6 +127,8 @@ class Controller:
         viewer.layers.events.removed.connect(self._on_removed)
         viewer.layers.selection.events.active.connect(self._on_active)
         self._pick_slide()
+        if self._slide_layer is not None:
+            show_scale_bar(viewer)
 
     # ---- slide -------------------------------------------------------------------------------
 
@@ -409,7 +412,9 @@ class Controller:
         self.viewer.layers.events.removed.disconnect(self._on_removed)
         self.viewer.layers.selection.events.active.disconnect(self._on_active)
 
-    def _on_inserted(self, event: Any = None) -> None:
+    def _on_inserted(self, event: Any) -> None:
+        if session_of(event.value) is not None:
+            arrange(self.viewer, event.value)
         self._pick_slide()
         self.changed.emit()
 

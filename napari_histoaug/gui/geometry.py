@@ -10,11 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from itertools import combinations
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from napari_histoaug.patches import context_box
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
 
 Box = tuple[int, int, int, int]
 Pair = tuple[float, float]
@@ -23,7 +26,9 @@ LARGEST = 4096
 """Longest side of a hole that is generated in one piece, in level-0 pixels."""
 
 
-def placement(box: Sequence[float], downsample: Pair, mpp: Pair) -> tuple[Pair, Pair]:
+def placement(
+    box: Sequence[float], downsample: Pair, mpp: Pair, origin: Pair = (0.0, 0.0)
+) -> tuple[Pair, Pair]:
     """Scale and translate of a layer over ``box``.
 
     Parameters
@@ -34,6 +39,8 @@ def placement(box: Sequence[float], downsample: Pair, mpp: Pair) -> tuple[Pair, 
         Level-0 pixels per layer pixel.
     mpp : (y, x)
         World units per level-0 pixel.
+    origin : (y, x)
+        World position of the slide's first pixel: its layer's ``translate``.
 
     Returns
     -------
@@ -43,10 +50,16 @@ def placement(box: Sequence[float], downsample: Pair, mpp: Pair) -> tuple[Pair, 
     """
     scale = (downsample[0] * mpp[0], downsample[1] * mpp[1])
     translate = (
-        (box[0] + (downsample[0] - 1) / 2) * mpp[0],
-        (box[1] + (downsample[1] - 1) / 2) * mpp[1],
+        origin[0] + (box[0] + (downsample[0] - 1) / 2) * mpp[0],
+        origin[1] + (box[1] + (downsample[1] - 1) / 2) * mpp[1],
     )
     return scale, translate
+
+
+def origin_of(layer: Layer) -> Pair:
+    """World position (y, x) of the first pixel of a layer, which the user may have moved."""
+    y, x = layer.translate[-2:]
+    return float(y), float(x)
 
 
 def view_box(center: Pair, zoom: float, canvas_size: Pair, mpp: Pair) -> Box:

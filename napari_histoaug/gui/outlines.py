@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_histoaug.gui.geometry import origin_of
 from napari_histoaug.gui.holes import Outlines
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from napari.layers import Shapes
+    from napari.layers import Image, Shapes
 
     from napari_histoaug.gui.session import SlideSession
 
@@ -20,13 +21,16 @@ DONE = "inpainted"
 _CORNERS = np.linspace(0, 2 * np.pi, 64, endpoint=False)
 
 
-def add_outlines(viewer: ViewerModel, session: SlideSession, color: tuple[int, int, int]) -> Shapes:
+def add_outlines(
+    viewer: ViewerModel, slide_layer: Image, session: SlideSession, color: tuple[int, int, int]
+) -> Shapes:
     """Add an empty outline layer in the slide's level-0 pixels, ready to draw polygons."""
     edge = np.array([*color, 255]) / 255
     layer = viewer.add_shapes(
         name=f"{session.slide.name} outlines",
         ndim=2,
         scale=session.scale,
+        translate=origin_of(slide_layer),
         units=session.units,
         axis_labels=("y", "x"),
         edge_color=edge,

@@ -67,7 +67,7 @@ class Painting:
         """Select the outline layer of a slide, made when there is none, in polygon mode."""
         layer = self.outlines_of(slide_layer)
         if layer is None:
-            layer = outlines.add_outlines(self._viewer, session, color)
+            layer = outlines.add_outlines(self._viewer, slide_layer, session, color)
             self._outlines.append((layer, slide_layer))
         layer.mode = "add_polygon"
         self._viewer.layers.selection.active = layer

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_histoaug.gui.geometry import Box, placement
+from napari_histoaug.gui.geometry import Box, origin_of, placement
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -83,7 +83,9 @@ class Proposal:
             self._viewer.layers.remove(layer)
 
     def _add(self, box: Box, rgba: np.ndarray) -> Image:
-        scale, translate = placement(box, (1.0, 1.0), self.session.scale)
+        scale, translate = placement(
+            box, (1.0, 1.0), self.session.scale, origin_of(self.slide_layer)
+        )
         active = self._viewer.layers.selection.active
         layer = self._viewer.add_image(
             rgba,

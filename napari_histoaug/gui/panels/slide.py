@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QComboBox
 
 from napari_histoaug.gui.controller import Controller
 from napari_histoaug.gui.panels.common import WARNING, Panel, explain, note
 from napari_histoaug.gui.session import SlideSession
+
+WATCH_MILLISECONDS = 1000
+MOST_LISTED = 20
 
 
 class SlidePanel(Panel):
@@ -24,6 +28,9 @@ class SlidePanel(Panel):
         for widget in (self.slide_box, self.facts, self.warning):
             self.rows.addWidget(widget)
         self.slide_box.activated.connect(self._choose)
+        self._watch = QTimer(self)
+        self._watch.timeout.connect(self._warn)
+        self._watch.start(WATCH_MILLISECONDS)
 
     def refresh(self) -> None:
         """Show the controller's slides."""
@@ -37,9 +44,15 @@ class SlidePanel(Panel):
         explain(self.slide_box, "The slide to work on.", self._controller.why_not.paint())
         session = self._controller.session
         self.facts.setText(_facts(session) if session else self._controller.why_not.paint() or "")
-        warning = _warning(session)
-        self.warning.setVisible(bool(warning))
-        self.warning.setText(warning)
+        self._warn()
+
+    def _warn(self) -> None:
+        """Say what is wrong with the slide; damage is met while reading, at any time."""
+        warning, details = _warning(self._controller.session)
+        if warning != self.warning.text() or bool(warning) != self.warning.isVisibleTo(self):
+            self.warning.setText(warning)
+            self.warning.setToolTip(details)
+            self.warning.setVisible(bool(warning))
 
     def _choose(self, index: int) -> None:
         layers = self._controller.slide_layers
@@ -58,10 +71,20 @@ def _facts(session: SlideSession) -> str:
     return f"{size}\n{edits}" + (f" in {Path(session.edits.folder).name}" if count else "")
 
 
-def _warning(session: SlideSession | None) -> str:
+def _warning(session: SlideSession | None) -> tuple[str, str]:
+    """The warnings and, for the tooltip, which tiles are damaged."""
+    if session is None:
+        return "", ""
     lines = []
-    if session is not None and session.slide.mpp is None:
+    if session.slide.mpp is None:
         lines.append("The slide does not say how large its pixels are.")
-    if session is not None and session.slide.failures:
-        lines.append("Damaged tiles of the file are hatched.")
-    return "\n".join(lines)
+    failures = session.slide.failures
+    if failures:
+        count = len(failures)
+        tiles = "One tile of the file is" if count == 1 else f"{count} tiles of the file are"
+        lines.append(f"{tiles} damaged and hatched here.")
+    details = [
+        f"level {f.level}, row {f.row}, column {f.column}: {f.message}"
+        for f in failures[:MOST_LISTED]
+    ]
+    return "\n".join(lines), "\n".join(details)
