@@ -29,6 +29,8 @@ def disagreement(native: TiffReader, reference: OpenSlideReader) -> str | None:
     """
     if native.shapes[0] != reference.shapes[0]:
         return "they see images of different size"
+    if not set(reference.shapes) <= set(native.shapes):
+        return "OpenSlide sees more levels"
     level = native.levels[0]
     rows, columns = level.tile_shape
     if rows * columns > _MOST_PIXELS_A_TILE:

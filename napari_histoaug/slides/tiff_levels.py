@@ -136,7 +136,7 @@ def find_levels(tiff: tifffile.TiffFile, path: Path, window: Window | None) -> l
         ]
         levels += [_level(other, path, window) for other in others]
     kept = levels[:1]
-    for level in levels[1:]:
+    for level in sorted(levels[1:], key=lambda level: level.shape, reverse=True):
         if level.shape[0] < kept[-1].shape[0] and level.shape[1] < kept[-1].shape[1]:
             kept.append(level)
     return kept

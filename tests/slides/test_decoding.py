@@ -157,3 +157,48 @@ def test_a_jpeg_marked_by_adobe_or_jfif_is_judged_as_tifffile_does(tmp_path):
         with tifffile.TiffFile(path) as tiff:
             ours = decoder(tiff.pages[0], (64, 64))(tile, 0, None)
             assert (ours == tiff.pages[0].asarray()).all(), name
+
+
+def test_levels_only_openslide_sees_are_not_lost(make_pyramid_tiff, monkeypatch):
+    made = make_pyramid_tiff(shapes=[(700, 900), (350, 450)])
+    real = tiff_reader.find_levels
+    monkeypatch.setattr(tiff_reader, "find_levels", lambda *args: real(*args)[:1])
+    with open_slide(made.path) as slide:
+        assert [level.shape for level in slide.levels] == [(700, 900), (350, 450)]
+        assert "more levels" in slide.notes[0]
+
+
+def test_philips_like_files_are_decoded_by_ourselves(tmp_path):
+    # Philips pads its lower levels to whole tiles; sizes that fit need no padding.
+    path = tmp_path / "a.tiff"
+    rows = "".join(
+        f'<DataObject ObjectType="PixelDataRepresentation"><Attribute Name="DICOM_PIXEL_SPACING" '
+        f'Group="0x0028" Element="0x0030" PMSVR="IDoubleArray">"{s}" "{s}"</Attribute>'
+        f"</DataObject>"
+        for s in (0.00025, 0.0005)
+    )
+    text = (
+        '<?xml version="1.0" encoding="UTF-8" ?><DataObject ObjectType="DPUfsImport">'
+        '<Attribute Name="PIM_DP_SCANNED_IMAGES" Group="0x301D" Element="0x1003" '
+        'PMSVR="IDataObjectArray"><Array><DataObject ObjectType="DPScannedImage">'
+        '<Attribute Name="PIM_DP_IMAGE_TYPE" Group="0x301D" Element="0x1004" PMSVR="IString">WSI'
+        '</Attribute><Attribute Name="PIIM_PIXEL_DATA_REPRESENTATION_SEQUENCE" Group="0x1001" '
+        f'Element="0x8B01" PMSVR="IDataObjectArray"><Array>{rows}</Array></Attribute>'
+        '<Attribute Name="DICOM_PIXEL_SPACING" Group="0x0028" Element="0x0030" '
+        'PMSVR="IDoubleArray">"0.00025" "0.00025"</Attribute>'
+        "</DataObject></Array></Attribute></DataObject>"
+    )
+    levels = [speckled(1024, 1536), speckled(512, 768, 1)]
+    with tifffile.TiffWriter(path) as writer:
+        for index, image in enumerate(levels):
+            writer.write(
+                image, tile=(512, 512), photometric="rgb", compression="zlib", metadata=None,
+                subfiletype=index, description=text if index == 0 else None,
+                software="Philips DP v1.0" if index == 0 else False,
+            )  # fmt: skip
+    with open_slide(path) as slide:
+        assert (slide.vendor, slide.notes) == ("philips", ())
+        assert isinstance(slide._reader, TiffReader)
+        assert slide.mpp == (0.25, 0.25)
+        for index, image in enumerate(levels):
+            assert (slide.read_block(index, 0, 0, *image.shape[:2]) == image).all()
