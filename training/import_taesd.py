@@ -1,8 +1,9 @@
 """Turn the two published TAESD (FLUX.2) weight files into an autoencoder folder.
 
-``python training/import_taesd.py ENCODER.pth DECODER.pth OUT --channels 8 --tiles TILES``
+``python training/import_taesd.py ENCODER.pth DECODER.pth OUT --channels 8 --tiles TILES --colour``
 With ``--channels`` the latents are cut down to their first principal directions on the fields in
-TILES, as a start for ``train_autoencoder.py``. Weights: MIT, madebyollin/taesd. Nothing pickled is
+TILES, with ``--colour`` the mean colours of each cell join them, as a start for
+``train_autoencoder.py``. Weights: MIT, madebyollin/taesd. Nothing pickled is
 executed (``weights_only=True``).
 """
 
@@ -22,7 +23,7 @@ from napari_histoaug.models import (
     load_taesd,
     save_network,
 )
-from napari_histoaug.models.autoencoders import narrowed
+from napari_histoaug.models.autoencoders import narrowed, with_colour
 
 SAMPLE_FIELDS, SAMPLE_SIDE = 60, 256
 
@@ -50,12 +51,15 @@ def main() -> None:
     parser.add_argument("--channels", type=int, help="latent channels to keep; needs --tiles")
     parser.add_argument("--tiles", type=Path, help="training fields (.jpg)")
     parser.add_argument("--noise", type=float, default=0.15, help="latent noise while training")
+    parser.add_argument("--colour", action="store_true", help="add three latents of mean colour")
     given = parser.parse_args()
     model = TinyAutoencoder(TinyAutoencoderConfig())
     states = (torch.load(path, weights_only=True) for path in (given.encoder, given.decoder))
     load_taesd(model, *states)
     if given.channels:
         model = narrowed(model, sample_latents(model, given.tiles), given.channels, given.noise)
+    if given.colour:
+        model = with_colour(model)
     save_network(model, given.out)
     print(f"written: {given.out}")
 

@@ -14,13 +14,18 @@ import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+COLOURS = 3
+COLOUR_SCALE = 2.5
+"""Brings the mean colours of stained tissue, in [-1, 1], to about unit variance."""
+
 
 class TinyAutoencoderConfig(BaseModel):
     """The shape of a :class:`TinyAutoencoder`; stored as its ``config.json``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    latent_channels: int = Field(32, ge=1)
+    latent_channels: int = Field(32, ge=1, description="all of them, mean colours included")
+    colour: bool = Field(False, description="the first three latents are mean colours")
     width: int = Field(64, ge=8)
     blocks: int = Field(3, ge=1, description="residual blocks a level")
     levels: int = Field(3, ge=1, description="down-samplings by two")
@@ -74,6 +79,11 @@ class TinyAutoencoder(nn.Module):
 
     With the default configuration the parameters line up, in order, with those of its FLUX.2
     variant, whose weights are a good start (see :func:`load_taesd`).
+
+    With ``config.colour`` the first three latents are not learned: they are the tissue's own
+    colours, averaged over each cell. Learned latents under noise use every cell to the full and
+    come out nearly uncorrelated from cell to cell, which leaves a diffusion network nothing to
+    predict; mean colours are smooth, and they are what tells a lumen and red cells from stroma.
     """
 
     def __init__(self, config: TinyAutoencoderConfig) -> None:
@@ -85,7 +95,8 @@ class TinyAutoencoder(nn.Module):
         for level in range(1, coarse + 1):
             encoder.append(nn.Conv2d(w, w, 3, stride=2, padding=1, bias=False))
             encoder += [_TinyBlock(w, mix=level == coarse) for _ in range(config.blocks)]
-        encoder.append(nn.Conv2d(w, config.latent_channels, 3, padding=1))
+        learned = config.latent_channels - (COLOURS if config.colour else 0)
+        encoder.append(nn.Conv2d(w, learned, 3, padding=1))
         self.encoder = nn.Sequential(*encoder)
         decoder: list[nn.Module] = [nn.Conv2d(config.latent_channels, w, 3, padding=1), nn.ReLU()]
         for level in range(coarse, 0, -1):
@@ -101,7 +112,11 @@ class TinyAutoencoder(nn.Module):
 
     def encode(self, image: Tensor) -> Tensor:
         """Latents (B, C, H / factor, W / factor) of RGB (B, 3, H, W) in [-1, 1]."""
-        return self.encoder((image + 1) / 2)
+        learned = self.encoder((image + 1) / 2)
+        if not self.config.colour:
+            return learned
+        means = F.avg_pool2d(image, self.factor) * COLOUR_SCALE
+        return torch.cat([means.to(learned.dtype), learned], 1)
 
     def decode(self, latents: Tensor) -> Tensor:
         """RGB (B, 3, H, W), about [-1, 1], of latents; these are softly limited to +-3 first."""
@@ -111,14 +126,19 @@ class TinyAutoencoder(nn.Module):
         """Reconstruction and extra loss of RGB (B, 3, H, W) in [-1, 1].
 
         With ``config.noise`` the latents are held near unit variance and the decoder learns to
-        bear errors of that size, as a diffusion network makes them.
+        bear errors of that size, as a diffusion network makes them. Beside mean colours the other
+        latents get up to four times as much: the colours are what the decoder shall believe.
         """
         latents = self.encode(image)
         if not self.config.noise:
             return self.decode(latents), image.new_zeros(())
-        spread = (latents.float().square().mean() - 1).square()
+        colours = COLOURS if self.config.colour else 0
+        spread = (latents[:, colours:].float().square().mean() - 1).square()
         if self.training:
-            latents = latents + self.config.noise * torch.randn_like(latents)
+            strength = torch.full_like(latents, self.config.noise)
+            if colours:
+                strength[:, colours:] *= 4 * torch.rand_like(latents[:, :1, :1, :1])
+            latents = latents + strength * torch.randn_like(latents)
         return self.decode(latents), 0.1 * spread
 
 
@@ -176,6 +196,21 @@ def narrowed(
     state["decoder.0.bias"] = state["decoder.0.bias"] + torch.einsum("ochw,c->o", first, centre)
     small.load_state_dict(state)
     return small
+
+
+def with_colour(model: TinyAutoencoder) -> TinyAutoencoder:
+    """Give an autoencoder three more latents, the mean colours; a start for further training.
+
+    The decoder ignores them at first, so that the result reconstructs what `model` does.
+    """
+    shape = {**model.config.model_dump(), "colour": True}
+    shape["latent_channels"] += COLOURS
+    larger = TinyAutoencoder(TinyAutoencoderConfig.model_validate(shape))
+    state = dict(model.state_dict())
+    first = state["decoder.0.weight"]
+    state["decoder.0.weight"] = torch.cat([torch.zeros_like(first[:, :COLOURS]), first], 1)
+    larger.load_state_dict(state)
+    return larger
 
 
 class VQAutoencoder(nn.Module):
