@@ -1,8 +1,8 @@
 """Turn the two published TAESD (FLUX.2) weight files into an autoencoder folder.
 
-``python training/import_taesd.py ENCODER.pth DECODER.pth OUT --channels 8 --tiles TILES --colour``
+``python training/import_taesd.py ENCODER.pth DECODER.pth OUT --colour-cell 4``
 With ``--channels`` the latents are cut down to their first principal directions on the fields in
-TILES, with ``--colour`` the mean colours of each cell join them, as a start for
+TILES; with ``--colour-cell`` mean colours take their place. Either is a start for
 ``train_autoencoder.py``. Weights: MIT, madebyollin/taesd. Nothing pickled is
 executed (``weights_only=True``).
 """
@@ -50,16 +50,18 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--channels", type=int, help="latent channels to keep; needs --tiles")
     parser.add_argument("--tiles", type=Path, help="training fields (.jpg)")
-    parser.add_argument("--noise", type=float, default=0.15, help="latent noise while training")
-    parser.add_argument("--colour", action="store_true", help="add three latents of mean colour")
+    parser.add_argument(
+        "--noise", type=float, default=0.15, help="mean latent noise while training"
+    )
+    parser.add_argument("--colour-cell", type=int, help="mean colours of so many pixels instead")
     given = parser.parse_args()
-    model = TinyAutoencoder(TinyAutoencoderConfig())
+    model = TinyAutoencoder(TinyAutoencoderConfig(noise=given.noise))
     states = (torch.load(path, weights_only=True) for path in (given.encoder, given.decoder))
     load_taesd(model, *states)
     if given.channels:
         model = narrowed(model, sample_latents(model, given.tiles), given.channels, given.noise)
-    if given.colour:
-        model = with_colour(model)
+    if given.colour_cell:
+        model = with_colour(model, given.colour_cell, keep=False)
     save_network(model, given.out)
     print(f"written: {given.out}")
 

@@ -14,7 +14,6 @@ import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-COLOURS = 3
 COLOUR_SCALE = 2.5
 """Brings the mean colours of stained tissue, in [-1, 1], to about unit variance."""
 
@@ -25,11 +24,30 @@ class TinyAutoencoderConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     latent_channels: int = Field(32, ge=1, description="all of them, mean colours included")
-    colour: bool = Field(False, description="the first three latents are mean colours")
+    colour_cell: int | None = Field(
+        None,
+        ge=1,
+        description="side in pixels of the mean colours that come first; none if omitted",
+    )
     width: int = Field(64, ge=8)
     blocks: int = Field(3, ge=1, description="residual blocks a level")
     levels: int = Field(3, ge=1, description="down-samplings by two")
-    noise: float = Field(0.0, ge=0, description="noise on the latents while training")
+    noise: float = Field(0.0, ge=0, description="mean noise on the latents while training")
+
+    @property
+    def factor(self) -> int:
+        """Pixels a latent cell covers, along each axis."""
+        return int(2**self.levels)
+
+    @property
+    def colours(self) -> int:
+        """How many latents are mean colours."""
+        return 3 * (self.factor // self.colour_cell) ** 2 if self.colour_cell else 0
+
+    @property
+    def learned(self) -> int:
+        """How many latents the encoder makes; none is allowed."""
+        return self.latent_channels - self.colours
 
 
 class VQAutoencoderConfig(BaseModel):
@@ -80,10 +98,11 @@ class TinyAutoencoder(nn.Module):
     With the default configuration the parameters line up, in order, with those of its FLUX.2
     variant, whose weights are a good start (see :func:`load_taesd`).
 
-    With ``config.colour`` the first three latents are not learned: they are the tissue's own
-    colours, averaged over each cell. Learned latents under noise use every cell to the full and
-    come out nearly uncorrelated from cell to cell, which leaves a diffusion network nothing to
-    predict; mean colours are smooth, and they are what tells a lumen and red cells from stroma.
+    With ``config.colour_cell`` the first latents are not learned: they are the tissue's own
+    colours, averaged over cells of so many pixels and folded to the latents' size. Learned latents
+    under noise use every cell to the full and come out nearly uncorrelated from cell to cell, which
+    leaves a diffusion network nothing to predict; mean colours are smooth, and they are what
+    tells a lumen and red cells from stroma. Without any learned latent there is no encoder.
     """
 
     def __init__(self, config: TinyAutoencoderConfig) -> None:
@@ -95,9 +114,8 @@ class TinyAutoencoder(nn.Module):
         for level in range(1, coarse + 1):
             encoder.append(nn.Conv2d(w, w, 3, stride=2, padding=1, bias=False))
             encoder += [_TinyBlock(w, mix=level == coarse) for _ in range(config.blocks)]
-        learned = config.latent_channels - (COLOURS if config.colour else 0)
-        encoder.append(nn.Conv2d(w, learned, 3, padding=1))
-        self.encoder = nn.Sequential(*encoder)
+        encoder.append(nn.Conv2d(w, config.learned, 3, padding=1))
+        self.encoder = nn.Sequential(*encoder if config.learned else [])
         decoder: list[nn.Module] = [nn.Conv2d(config.latent_channels, w, 3, padding=1), nn.ReLU()]
         for level in range(coarse, 0, -1):
             decoder += [_TinyBlock(w, mix=level == coarse) for _ in range(config.blocks)]
@@ -108,15 +126,17 @@ class TinyAutoencoder(nn.Module):
     @property
     def factor(self) -> int:
         """Pixels a latent cell covers, along each axis."""
-        return int(2**self.config.levels)
+        return self.config.factor
 
     def encode(self, image: Tensor) -> Tensor:
         """Latents (B, C, H / factor, W / factor) of RGB (B, 3, H, W) in [-1, 1]."""
-        learned = self.encoder((image + 1) / 2)
-        if not self.config.colour:
-            return learned
-        means = F.avg_pool2d(image, self.factor) * COLOUR_SCALE
-        return torch.cat([means.to(learned.dtype), learned], 1)
+        parts = []
+        if self.config.colour_cell:
+            means = F.avg_pool2d(image, self.config.colour_cell) * COLOUR_SCALE
+            parts.append(F.pixel_unshuffle(means, self.factor // self.config.colour_cell))
+        if self.config.learned:
+            parts.append(self.encoder((image + 1) / 2))
+        return torch.cat(parts, 1)
 
     def decode(self, latents: Tensor) -> Tensor:
         """RGB (B, 3, H, W), about [-1, 1], of latents; these are softly limited to +-3 first."""
@@ -125,21 +145,21 @@ class TinyAutoencoder(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Reconstruction and extra loss of RGB (B, 3, H, W) in [-1, 1].
 
-        With ``config.noise`` the latents are held near unit variance and the decoder learns to
-        bear errors of that size, as a diffusion network makes them. Beside mean colours the other
-        latents get up to four times as much: the colours are what the decoder shall believe.
+        With ``config.noise`` the learned latents are held near unit variance and the decoder
+        learns to bear errors as a diffusion network makes them: of up to twice that size, another
+        one for every example.
         """
         latents = self.encode(image)
+        spread = image.new_zeros(())
         if not self.config.noise:
-            return self.decode(latents), image.new_zeros(())
-        colours = COLOURS if self.config.colour else 0
-        spread = (latents[:, colours:].float().square().mean() - 1).square()
+            return self.decode(latents), spread
+        if self.config.learned:
+            learned = latents[:, self.config.colours :].float()
+            spread = 0.1 * (learned.square().mean() - 1).square()
         if self.training:
-            strength = torch.full_like(latents, self.config.noise)
-            if colours:
-                strength[:, colours:] *= 4 * torch.rand_like(latents[:, :1, :1, :1])
+            strength = 2 * self.config.noise * torch.rand_like(latents[:, :1, :1, :1])
             latents = latents + strength * torch.randn_like(latents)
-        return self.decode(latents), 0.1 * spread
+        return self.decode(latents), spread
 
 
 def load_taesd(
@@ -198,19 +218,33 @@ def narrowed(
     return small
 
 
-def with_colour(model: TinyAutoencoder) -> TinyAutoencoder:
-    """Give an autoencoder three more latents, the mean colours; a start for further training.
+def with_colour(model: TinyAutoencoder, cell: int, *, keep: bool = True) -> TinyAutoencoder:
+    """Give an autoencoder the mean colours of `cell` pixels as latents; a start for more training.
 
-    The decoder ignores them at first, so that the result reconstructs what `model` does.
+    Parameters
+    ----------
+    model : TinyAutoencoder
+        Without mean colours.
+    cell : int
+        Side of the cells; a divisor of ``model.factor``.
+    keep : bool
+        Keep the learned latents, and let the decoder ignore the colours at first; else the
+        decoder's first layer starts anew.
     """
-    shape = {**model.config.model_dump(), "colour": True}
-    shape["latent_channels"] += COLOURS
-    larger = TinyAutoencoder(TinyAutoencoderConfig.model_validate(shape))
+    shape = {**model.config.model_dump(), "colour_cell": cell}
+    colours = 3 * (model.factor // cell) ** 2
+    shape["latent_channels"] = colours + (model.config.latent_channels if keep else 0)
+    made = TinyAutoencoder(TinyAutoencoderConfig.model_validate(shape))
     state = dict(model.state_dict())
-    first = state["decoder.0.weight"]
-    state["decoder.0.weight"] = torch.cat([torch.zeros_like(first[:, :COLOURS]), first], 1)
-    larger.load_state_dict(state)
-    return larger
+    if keep:
+        first = state["decoder.0.weight"]
+        blank = first.new_zeros(len(first), colours, *first.shape[2:])
+        state["decoder.0.weight"] = torch.cat([blank, first], 1)
+    else:
+        state = {name: part for name, part in state.items() if name.startswith("decoder.")}
+        state.update({n: p for n, p in made.state_dict().items() if n.startswith("decoder.0.")})
+    made.load_state_dict(state)
+    return made
 
 
 class VQAutoencoder(nn.Module):

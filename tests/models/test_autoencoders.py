@@ -26,7 +26,7 @@ def test_mean_colours_join_the_latents_and_change_nothing_at_first() -> None:
     plain = TinyAutoencoder(
         TinyAutoencoderConfig(latent_channels=4, width=8, blocks=1, levels=2)
     ).eval()
-    coloured = with_colour(plain).eval()
+    coloured = with_colour(plain, 4).eval()
     image = torch.rand(2, 3, 32, 32) * 2 - 1
     with torch.no_grad():
         latents = coloured.encode(image)
@@ -35,10 +35,24 @@ def test_mean_colours_join_the_latents_and_change_nothing_at_first() -> None:
         torch.testing.assert_close(coloured(image)[0], plain(image)[0])
 
 
-def test_beside_colours_only_the_learned_latents_are_held_near_unit_variance() -> None:
+def test_finer_colours_are_folded_and_need_no_encoder() -> None:
+    torch.manual_seed(0)
+    plain = TinyAutoencoder(TinyAutoencoderConfig(latent_channels=4, width=8, blocks=1, levels=2))
+    model = with_colour(plain, 2, keep=False).eval()
+    assert model.config.latent_channels == 12
+    assert not list(model.encoder.parameters())
+    image = torch.rand(1, 3, 32, 32) * 2 - 1
+    means = F.pixel_shuffle(model.encode(image), 2)
+    torch.testing.assert_close(means, COLOUR_SCALE * F.avg_pool2d(image, 2))
+    reconstruction, extra = model(image)
+    assert reconstruction.shape == image.shape
+    assert float(extra) == 0
+
+
+def test_only_learned_latents_are_held_near_unit_variance() -> None:
     torch.manual_seed(0)
     config = TinyAutoencoderConfig(
-        latent_channels=5, width=8, blocks=1, levels=2, noise=0.1, colour=True
+        latent_channels=5, width=8, blocks=1, levels=2, noise=0.1, colour_cell=4
     )
     model = TinyAutoencoder(config).eval()
     image = torch.rand(1, 3, 32, 32)
