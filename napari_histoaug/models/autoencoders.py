@@ -92,6 +92,15 @@ class _TinyBlock(nn.Module):
         return F.relu(self.conv(x) + x)
 
 
+def _tiny_encoder(config: TinyAutoencoderConfig) -> list[nn.Module]:
+    w = config.width
+    layers: list[nn.Module] = [nn.Conv2d(3, w, 3, padding=1), _TinyBlock(w, mix=False)]
+    for level in range(1, config.levels + 1):
+        layers.append(nn.Conv2d(w, w, 3, stride=2, padding=1, bias=False))
+        layers += [_TinyBlock(w, mix=level == config.levels) for _ in range(config.blocks)]
+    return [*layers, nn.Conv2d(w, config.learned, 3, padding=1)]
+
+
 class TinyAutoencoder(nn.Module):
     """A small deterministic autoencoder in the shape of TAESD (madebyollin/taesd, MIT).
 
@@ -110,12 +119,7 @@ class TinyAutoencoder(nn.Module):
         self.config = config
         w = config.width
         coarse = config.levels
-        encoder: list[nn.Module] = [nn.Conv2d(3, w, 3, padding=1), _TinyBlock(w, mix=False)]
-        for level in range(1, coarse + 1):
-            encoder.append(nn.Conv2d(w, w, 3, stride=2, padding=1, bias=False))
-            encoder += [_TinyBlock(w, mix=level == coarse) for _ in range(config.blocks)]
-        encoder.append(nn.Conv2d(w, config.learned, 3, padding=1))
-        self.encoder = nn.Sequential(*encoder if config.learned else [])
+        self.encoder = nn.Sequential(*(_tiny_encoder(config) if config.learned else []))
         decoder: list[nn.Module] = [nn.Conv2d(config.latent_channels, w, 3, padding=1), nn.ReLU()]
         for level in range(coarse, 0, -1):
             decoder += [_TinyBlock(w, mix=level == coarse) for _ in range(config.blocks)]
