@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
+import imagecodecs
 import numpy as np
 import pytest
 import shapely
+import tifffile
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -107,6 +111,56 @@ def test_info(slide: Path, capsys: pytest.CaptureFixture) -> None:
     assert "700 x 900" in output
     assert "350 x 450, downsampled 2" in output
     assert "0 accepted" in output
+
+
+FACTS = r"""
+import io, json, re, sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from napari_histoaug.cli import main
+from napari_histoaug.slides import identity
+
+hashed = []
+real = identity.content_sha256
+identity.content_sha256 = lambda path: hashed.append(1) or real(path)
+identity._LARGE = int(sys.argv[2])
+with redirect_stdout(io.StringIO()) as out:
+    main(["info", sys.argv[1], *sys.argv[3:]])
+heavy = {"zarr", "scipy", "shapely", "torch", "napari", "qtpy", "dask"}
+status = Path("/proc/self/status")
+peak = int(re.search(r"VmHWM:\s*(\d+)", status.read_text())[1]) / 1024 if status.exists() else 0
+print(json.dumps([out.getvalue(), len(hashed), sorted(heavy & sys.modules.keys()), peak]))
+"""
+
+
+def test_info_of_a_large_slide_reads_and_imports_little(tmp_path: Path) -> None:
+    def ask(large: int, *options: str) -> tuple[str, int, list[str], float]:
+        command = [sys.executable, "-c", FACTS, str(path), str(large), *options]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return tuple(json.loads(done.stdout.splitlines()[-1]))
+
+    path = tmp_path / "large.tif"
+    tile = imagecodecs.jpeg8_encode(np.full((512, 512, 3), 200, np.uint8))
+    with tifffile.TiffWriter(path, bigtiff=True) as writer:
+        for side in (100_000, 25_000, 6_250):
+            writer.write(
+                iter([tile] * (-(-side // 512)) ** 2), shape=(side, side, 3), dtype="uint8",
+                tile=(512, 512), photometric="ycbcr", compression="jpeg", metadata=None,
+                subfiletype=int(side != 100_000),
+            )  # fmt: skip
+    os.utime(path, (1e9, 1e9))
+    text, hashed, heavy, peak = ask(2**20)
+    assert "level 0     100000 x 100000, downsampled 1\n" in text
+    assert "slide id    read the whole file with --id" in text
+    assert "edits       none beside the slide" in text
+    assert (hashed, heavy) == (0, [])
+    assert peak < 250
+    asked, hashed, _, _ = ask(2**20, "--id")
+    assert hashed == 1
+    assert re.search(r"slide id    [0-9a-f]{16}\n", asked)
+    again, hashed, heavy, _ = ask(2**20)  # remembered now
+    assert (again, hashed, heavy) == (asked, 0, [])
+    assert ask(2**40)[:2] == (asked, 1)  # small enough to be read at once
 
 
 def test_inpaint_writes_before_after_hole_and_summary(

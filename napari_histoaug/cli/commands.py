@@ -97,21 +97,19 @@ def view(slide: SlidePath) -> None:
 
 @app.command()
 @_plainly
-def info(slide: SlidePath) -> None:
+def info(
+    slide: SlidePath,
+    whole: Annotated[
+        bool, typer.Option("--id", help="Read the whole file for its id, however large it is.")
+    ] = False,
+) -> None:
     """Say what is in a slide: format, levels, pixel size, accepted edits."""
-    from napari_histoaug.edits import EditStore
+    from napari_histoaug.cli.facts import facts
     from napari_histoaug.slides import open_slide
 
     with open_slide(slide) as opened:
-        mpp = opened.mpp
-        size = f"{mpp[0]:.4g} x {mpp[1]:.4g} µm (y x x)" if mpp else "not stated by the file"
-        typer.echo(f"slide       {slide.name}\nformat      {opened.vendor}\npixel size  {size}")
-        for index, level in enumerate(opened.levels):
-            height, width = level.shape
-            down = level.downsample
-            typer.echo(f"level {index:<5} {height} x {width}, downsampled {down[0]:.4g}")
-        typer.echo(f"edits       {len(EditStore.open(opened).edits)} accepted")
-        typer.echo(f"slide id    {opened.slide_id()}")
+        for name, fact in facts(opened, whole):
+            typer.echo(f"{name:<12}{fact}")
 
 
 @app.command()

@@ -54,6 +54,20 @@ def content_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+def known_sha256(path: Path) -> str | None:
+    """Return what :func:`content_sha256` would, if that takes no long reading; else None.
+
+    It takes none when the slide is small, or its hash remembered.
+    """
+    try:
+        parts = list(_parts(path))
+        if sum(part.stat().st_size for part in parts) >= _LARGE:
+            return _remembered(_note(path)) if parts == [path] else None
+    except OSError:
+        return None
+    return content_sha256(path)
+
+
 def salted_id(sha256: str) -> str:
     """Return 16 hex digits that name a slide to this user only (HMAC of its hash)."""
     return hmac.new(_salt(), sha256.encode("ascii"), hashlib.sha256).hexdigest()[:16]

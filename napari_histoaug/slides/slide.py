@@ -176,6 +176,12 @@ class Slide:
             self._sha256 = identity.content_sha256(self.path)
         return self._sha256
 
+    def known_sha256(self) -> str | None:
+        """Return :meth:`sha256` if it can be had at once, None if it means reading a large file."""
+        if self._sha256 is None:
+            self._sha256 = identity.known_sha256(self.path)
+        return self._sha256
+
     def slide_id(self) -> str:
         """Return the salted id (16 hex digits) under which this user's exports know the slide."""
         return identity.salted_id(self.sha256())
