@@ -142,7 +142,7 @@ def test_info_of_a_large_slide_reads_and_imports_little(tmp_path: Path) -> None:
     path = tmp_path / "large.tif"
     tile = imagecodecs.jpeg8_encode(np.full((512, 512, 3), 200, np.uint8))
     with tifffile.TiffWriter(path, bigtiff=True) as writer:
-        for side in (100_000, 25_000, 6_250):
+        for side in (100_000, 25_000, 6_250, 1_563):
             writer.write(
                 iter([tile] * (-(-side // 512)) ** 2), shape=(side, side, 3), dtype="uint8",
                 tile=(512, 512), photometric="ycbcr", compression="jpeg", metadata=None,
@@ -467,7 +467,27 @@ def test_demo_and_view_go_to_the_window(slide: Path, tmp_path: Path, monkeypatch
 
     seen = []
     monkeypatch.setattr(demo, "run_demo", seen.append)
-    monkeypatch.setattr(launch, "view", seen.append)
+    monkeypatch.setattr(launch, "view", lambda *arguments: seen.append(arguments))
     assert main(["demo", "--out", str(tmp_path)]) == 0
     assert main(["view", str(slide)]) == 0
-    assert seen == [tmp_path, slide]
+    assert main(["view", "--show-label", str(slide)]) == 0
+    assert seen == [tmp_path, (str(slide), False), (str(slide), True)]
+
+
+def test_info_says_that_the_overview_is_missing(
+    slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    from napari_histoaug.slides import sidecar
+
+    assert main(["info", str(slide)]) == 0
+    assert "overview" not in capsys.readouterr().out
+    cache = tmp_path / "cache"
+    monkeypatch.setattr("platformdirs.user_cache_dir", lambda name: str(cache / name))
+    for module in ("plan", "sidecar_place"):
+        monkeypatch.setattr(f"napari_histoaug.slides.{module}.MOST_DECODED", 100)
+    assert main(["info", str(slide)]) == 0
+    assert "overview    missing; Build overview" in capsys.readouterr().out
+    with open_slide(slide) as opened:
+        sidecar.build_sidecar(opened)
+    assert main(["info", str(slide)]) == 0
+    assert "overview    built" in capsys.readouterr().out

@@ -40,7 +40,9 @@ class Method(StrEnum):
     LANGEVIN = "langevin"
 
 
-SlidePath = Annotated[Path, typer.Argument(metavar="SLIDE", help="Whole-slide image.")]
+SlidePath = Annotated[
+    str, typer.Argument(metavar="SLIDE", help="Whole-slide image, or address of an OME-Zarr one.")
+]
 OutFolder = Annotated[Path, typer.Option("--out", help="Folder for the results.")]
 Model = Annotated[str | None, typer.Option(help="Name or folder; the bundled one by default.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
@@ -88,11 +90,16 @@ def demo(out: OutFolder = Path("demo-output")) -> None:
 
 @app.command()
 @_plainly
-def view(slide: SlidePath) -> None:
+def view(
+    slide: SlidePath,
+    show_label: Annotated[
+        bool, typer.Option("--show-label", help="Show the label image too; it is never saved.")
+    ] = False,
+) -> None:
     """Open a slide in napari, ready to paint."""
     from napari_histoaug.gui.launch import view
 
-    view(slide)
+    view(slide, show_label)
 
 
 @app.command()
@@ -223,7 +230,7 @@ def export(
         store = EditStore.open(opened)
         if not store.edits:
             raise HistoaugError(
-                f"{slide.name} has no accepted edit; accept one in napari or with "
+                f"{opened.path.name} has no accepted edit; accept one in napari or with "
                 "histoaug inpaint --accept."
             )
         values = [table.value_of(edit.label) for edit in store.edits]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from napari_histoaug.slides import Slide
+from napari_histoaug.slides.plan import needs_sidecar
 
 
 def facts(slide: Slide, whole: bool = False) -> Iterator[tuple[str, str]]:
@@ -24,11 +25,24 @@ def facts(slide: Slide, whole: bool = False) -> Iterator[tuple[str, str]]:
         height, width = level.shape
         yield f"level {index}", f"{height} x {width}, downsampled {level.downsample[0]:.4g}"
     known = (slide.sha256() if whole else slide.known_sha256()) is not None
+    if needs_sidecar(slide):
+        yield "overview", _overview(slide, known)
     yield "edits", _edits(slide, known)
     yield "slide id", slide.slide_id() if known else "read the whole file with --id to have it"
 
 
 _UNSTATED = "not stated by the file"
+
+
+def _overview(slide: Slide, known: bool) -> str:
+    if not known:
+        return "the file has no coarse levels; --id tells whether they were built"
+    from napari_histoaug.slides.sidecar import bytes_needed, find_sidecar
+
+    if find_sidecar(slide) is not None:
+        return "built"
+    size = f"at most {-(-bytes_needed(slide) // 10**6)} MB"
+    return f"missing; Build overview in the window makes it ({size})"
 
 
 def _edits(slide: Slide, known: bool) -> str:

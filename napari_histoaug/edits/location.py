@@ -17,7 +17,9 @@ _FORMAT = {"format": "histoaug-edits", "version": 1}
 
 
 def beside(slide: Slide) -> Path:
-    """Return the folder next to the slide."""
+    """Return the folder next to the slide; for one behind an address, that among user data."""
+    if _is_remote(slide):
+        return among_user_data(slide)
     return slide.path.parent / f"{slide.name}.histoaug"
 
 
@@ -29,8 +31,8 @@ def among_user_data(slide: Slide) -> Path:
 def find_existing(slide: Slide) -> Path | None:
     """Return the folder that already holds this slide's edits, one we may write to first."""
     found = [beside(slide)] if is_store(beside(slide)) else []
-    # Hashing a large slide takes seconds, so only when somebody's edits are there at all.
-    if _user_edits().is_dir() and is_store(among_user_data(slide)):
+    # Hashing a large slide takes seconds, so only when somebody's edits may be this slide's.
+    if not _is_remote(slide) and _may_be_there(slide) and is_store(among_user_data(slide)):
         found.append(among_user_data(slide))
     found.sort(key=lambda folder: not os.access(folder, os.W_OK))
     return found[0] if found else None
@@ -64,7 +66,10 @@ def check_belongs(folder: Path, slide: Slide) -> None:
         raise EditError(
             f"The edits in {folder} were written by a newer version; update napari-histoaug."
         )
-    if sha256 != slide.sha256():
+    size = document.get("slide_bytes")
+    # Another size is another slide, known without hashing it.
+    other_size = None not in (size, _size(slide)) and size != _size(slide)
+    if other_size or sha256 != slide.sha256():
         raise EditError(
             f"The edits in {folder} belong to another slide: {slide.path.name} has other bytes "
             "than the file they were made on; move that folder away or open the right slide."
@@ -84,7 +89,12 @@ def create(folders: list[Path], slide: Slide) -> Path:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             part = folder / f".{_MARKER}.{uuid.uuid4().hex}"
-            document = {**_FORMAT, "slide_sha256": slide.sha256(), "slide_id": slide.slide_id()}
+            document = {
+                **_FORMAT,
+                "slide_sha256": slide.sha256(),
+                "slide_id": slide.slide_id(),
+                "slide_bytes": _size(slide),
+            }
             part.write_text(json.dumps(document), "utf-8")
             part.replace(folder / _MARKER)
             return folder
@@ -96,6 +106,29 @@ def create(folders: list[Path], slide: Slide) -> Path:
         f"Edits can be kept neither beside the slide ({folders[0].parent}) nor in your own data "
         f"folder ({folders[-1].parent}), {problem.strerror or problem}; make one of them writable."
     )
+
+
+def _is_remote(slide: Slide) -> bool:
+    # Not by its class: zarr, which that module imports, takes a while to load.
+    return hasattr(slide, "address")
+
+
+def _size(slide: Slide) -> int | None:
+    """Return the bytes of a slide that is one file; None for folders and addresses."""
+    return slide.path.stat().st_size if slide.path.is_file() else None
+
+
+def _may_be_there(slide: Slide) -> bool:
+    """Tell whether some store among the user's data is of a slide of this size, or of any."""
+    size = _size(slide)
+    for marker in _user_edits().glob(f"*/{_MARKER}"):
+        try:
+            known = json.loads(marker.read_text("utf-8")).get("slide_bytes")
+        except (OSError, ValueError, AttributeError):
+            known = None
+        if None in (size, known) or size == known:
+            return True
+    return False
 
 
 def _user_edits() -> Path:

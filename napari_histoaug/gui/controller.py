@@ -7,13 +7,11 @@ called on the main thread and explains a :class:`HistoaugError` in a napari noti
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error, show_info, show_warning
-from psygnal import Signal
 
 from napari_histoaug.errors import HistoaugError
 from napari_histoaug.gui import work
@@ -21,11 +19,14 @@ from napari_histoaug.gui.arrangement import arrange, show_scale_bar
 from napari_histoaug.gui.canvas import CANVAS_LIMIT, PaintCanvas
 from napari_histoaug.gui.geometry import Box
 from napari_histoaug.gui.holes import plan_holes
-from napari_histoaug.gui.jobs import Job, JobCallbacks
+from napari_histoaug.gui.job_desk import JobDesk, explained
+from napari_histoaug.gui.jobs import JobCallbacks
+from napari_histoaug.gui.overview import Overview
 from napari_histoaug.gui.painting import Painting
 from napari_histoaug.gui.proposal import Proposal
 from napari_histoaug.gui.reasons import NO_SLIDE, Reasons
 from napari_histoaug.gui.session import SlideSession, session_of
+from napari_histoaug.gui.shown import refresh
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -33,23 +34,7 @@ if TYPE_CHECKING:
 
     from napari_histoaug.annotations import ClassTable
 
-_F = TypeVar("_F", bound=Callable[..., Any])
-
 GENERATING = "generating"
-
-
-def _explained(action: _F) -> _F:
-    """Turn a HistoaugError into a notification with its sentence, without a traceback."""
-
-    @functools.wraps(action)
-    def wrapped(controller: Controller) -> None:
-        try:
-            controller.sentence = ""
-            action(controller)
-        except HistoaugError as error:
-            controller.tell(str(error), show_warning)
-
-    return wrapped  # type: ignore[return-value]
 
 
 def _load_generator(source: str | None, device: str) -> Any:
@@ -66,7 +51,7 @@ def _inpaint(*args: Any, **kwargs: Any) -> Any:
     return inpaint(*args, **kwargs)
 
 
-class Controller:
+class Controller(JobDesk):
     """Everything the user can do, and what stands in the way.
 
     Parameters
@@ -81,22 +66,15 @@ class Controller:
 
     Attributes
     ----------
-    changed : psygnal.Signal
-        Something a panel shows is different now.
-    progressed : psygnal.Signal
-        A :class:`~napari_histoaug.gui.jobs.Progress` or a phase (str) of the running job.
     settings : Settings
         How to generate.
     folder : str
         Where *Export pair* writes.
     why_not : Reasons
         Why an action is not possible now.
-    sentence : str
-        What went wrong last, empty when nothing did since the last action.
+    overview : Overview
+        The coarse levels that the slide's file lacks, and making them.
     """
-
-    changed = Signal()
-    progressed = Signal(object)
 
     def __init__(
         self,
@@ -108,19 +86,19 @@ class Controller:
     ) -> None:
         from napari_histoaug.annotations import ClassTable
 
+        super().__init__()
         self.viewer = viewer
         self.classes = classes or ClassTable.preset("breast")
         self.settings = work.Settings(label=self.classes.names[0])
         self.folder = ""
-        self.sentence = ""
         self.canvas_limit = CANVAS_LIMIT
-        self.job: Job | None = None
         self.proposal: Proposal | None = None
         self._inpaint = inpaint or _inpaint
         self._shelf = work.GeneratorShelf(load_generator or _load_generator)
         self._slide_layer: Image | None = None
         self.painting = Painting(viewer)
         self.why_not = Reasons(self)
+        self.overview = Overview(self)
         self._number = 0
         self._closed = False
         viewer.layers.events.inserted.connect(self._on_inserted)
@@ -162,11 +140,6 @@ class Controller:
         return layer, session
 
     @property
-    def busy(self) -> bool:
-        """A job is running."""
-        return self.job is not None
-
-    @property
     def generating(self) -> bool:
         """The running job fills holes (and can be cancelled)."""
         return self.job is not None and self.job.name == GENERATING
@@ -190,7 +163,7 @@ class Controller:
             self.canvas.layer.selected_label = self.label_value
         self.changed.emit()
 
-    @_explained
+    @explained
     def paint_here(self) -> None:
         """Put a canvas over the view; an older one without strokes goes, one with strokes stays."""
         slide_layer, session = self._needed_slide()
@@ -199,7 +172,7 @@ class Controller:
         )
         self.changed.emit()
 
-    @_explained
+    @explained
     def draw_outlines(self) -> None:
         """Go to the outline layer of the slide, made when there is none, to draw polygons."""
         slide_layer, session = self._needed_slide()
@@ -209,11 +182,11 @@ class Controller:
 
     # ---- generate ------------------------------------------------------------------------------
 
-    @_explained
+    @explained
     def run(self) -> None:
         """Fill what is painted; the result becomes the proposal. A waiting proposal is dropped."""
         slide_layer, session = self._needed_slide()
-        self._refuse(self.why_not.run())
+        self.refuse(self.why_not.run())
         drawn = self.painting.snapshot(slide_layer, self.label_value)
         plans = plan_holes(drawn.drawings, session.shape, session.slide.mpp)
         self._drop_proposal()
@@ -221,7 +194,7 @@ class Controller:
         proposal = Proposal(self.viewer, session, drawn, self._number)
         settings = work.Settings(**vars(self.settings))
         task = work.GenerateTask(session, plans, settings, self._shelf, self._inpaint)
-        self._start(
+        self.start(
             GENERATING,
             task,
             JobCallbacks(
@@ -231,12 +204,6 @@ class Controller:
                 value=lambda preview: self._preview(proposal, preview),
             ),
         )
-
-    def cancel(self) -> None:
-        """Stop the running job at its next network evaluation."""
-        if self.job is not None:
-            self.job.cancel()
-            self.progressed.emit("Cancelling…")
 
     def _preview(self, proposal: Proposal, preview: work.Preview) -> None:
         if proposal.slide_layer in self.viewer.layers:
@@ -268,16 +235,16 @@ class Controller:
 
     # ---- review ------------------------------------------------------------------------------
 
-    @_explained
+    @explained
     def accept(self) -> None:
         """Keep the proposal: write it to the edit store and show it as part of the slide.
 
         The strokes it was made from are erased, see :meth:`Painting.consume`.
         """
-        self._refuse(self.why_not.review())
+        self.refuse(self.why_not.review())
         proposal = self.proposal
         assert proposal is not None
-        self._start(
+        self.start(
             "writing the edit",
             lambda handle: work.accept(handle, proposal.session, proposal.parts),
             JobCallbacks(
@@ -299,29 +266,29 @@ class Controller:
         self._drop_proposal()
         self.changed.emit()
 
-    @_explained
+    @explained
     def another(self) -> None:
         """Drop the proposal and make another one with the next seed."""
-        self._refuse(self.why_not.review())
+        self.refuse(self.why_not.review())
         self.settings.seed += 1
         self.run()
 
-    @_explained
+    @explained
     def undo(self) -> None:
         """Take the last accepted edit back."""
-        self._refuse(self.why_not.undo())
+        self.refuse(self.why_not.undo())
         _, session = self._needed_slide()
         self._step("taking the edit back", session, session.edits.undo)
 
-    @_explained
+    @explained
     def redo(self) -> None:
         """Put the edit that was taken back last in place again."""
-        self._refuse(self.why_not.redo())
+        self.refuse(self.why_not.redo())
         _, session = self._needed_slide()
         self._step("putting the edit back", session, session.edits.redo)
 
     def _step(self, name: str, session: SlideSession, move: Callable[[], Any]) -> None:
-        self._start(
+        self.start(
             name,
             lambda handle: move(),
             JobCallbacks(
@@ -355,14 +322,14 @@ class Controller:
         self.folder = folder
         self.changed.emit()
 
-    @_explained
+    @explained
     def export_pair(self) -> None:
         """Write the last accepted edit as image, mask and manifest row to :attr:`folder`."""
-        self._refuse(self.why_not.export())
+        self.refuse(self.why_not.export())
         _, session = self._needed_slide()
         folder = Path(self.folder.strip()).expanduser()
         value = self.classes.value_of(session.edits.edits[-1].label)
-        self._start(
+        self.start(
             "exporting",
             lambda handle: work.export(handle, session, folder, value),
             JobCallbacks(
@@ -371,36 +338,7 @@ class Controller:
             ),
         )
 
-    # ---- jobs and life -------------------------------------------------------------------------
-
-    def _start(self, name: str, function: Callable[..., Any], callbacks: JobCallbacks) -> None:
-        callbacks.progress = self.progressed.emit
-        callbacks.phase = self.progressed.emit
-        callbacks.ended = self._ended
-        self.job = Job(name, function, callbacks)
-        self.changed.emit()
-        self.job.start()
-
-    def _ended(self) -> None:
-        self.job = None
-        self.changed.emit()
-
-    def tell(self, sentence: str, show: Callable[[str], None]) -> None:
-        """Say a sentence in a napari notification, and keep it for the panel."""
-        self.sentence = sentence
-        show(sentence)
-        self.changed.emit()
-
-    @staticmethod
-    def _refuse(reason: str | None) -> None:
-        if reason is not None:
-            raise HistoaugError(reason)
-
-    def stop(self) -> None:
-        """Stop the job, say nothing more about it, and wait until its thread has ended."""
-        job, self.job = self.job, None
-        if job is not None:
-            job.close()
+    # ---- life ----------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Stop the job, wait for its thread, and let go of the viewer. Safe to call twice."""
@@ -444,16 +382,3 @@ class Controller:
         if self._slide_layer not in slides:
             self._slide_layer = slides[-1] if slides else None
             self.painting.use_slide(self._slide_layer)
-
-
-def refresh(layer: Image) -> None:
-    """Show a multiscale layer's data anew, at every level.
-
-    napari keeps the coarsest level in memory and has no public way to drop it alone; setting
-    ``data`` does, at the price of a flash to the coarsest level.
-    """
-    if hasattr(layer, "_reset_thumbnail_level_data"):
-        layer._reset_thumbnail_level_data()
-        layer.refresh()
-    else:
-        layer.data = layer.data

@@ -29,18 +29,20 @@ meanwhile: ten messages a second made an inpaint take ten times as long.
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a job is: ``done`` of ``total`` steps, each ``seconds`` long."""
+    """How far a job is: ``done`` of ``total`` units, each ``seconds`` long."""
 
     done: int
     total: int
     seconds: float
+    unit: str = "step"
 
     @property
     def text(self) -> str:
         """Such as ``step 12/20, 0.3 s a step, 3 s left``."""
         left = self.seconds * (self.total - self.done)
         pace = f"{self.seconds:.1f}" if self.seconds >= 0.095 else f"{self.seconds:.2f}"
-        return f"step {self.done}/{self.total}, {pace} s a step, {_duration(left)} left"
+        unit = self.unit
+        return f"{unit} {self.done}/{self.total}, {pace} s a {unit}, {_duration(left)} left"
 
 
 def _duration(seconds: float) -> str:
@@ -56,10 +58,12 @@ class StepClock:
     ----------
     clock : callable
         Seconds, monotonic; injected by tests.
+    unit : str
+        What is counted.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self, clock: Callable[[], float] = time.monotonic, unit: str = "step") -> None:
+        self._clock, self._unit = clock, unit
         self.restart()
 
     def restart(self) -> None:
@@ -73,7 +77,7 @@ class StepClock:
         if now - self._last < INTERVAL and done < total:
             return None
         self._last = now
-        return Progress(done, total, (now - self._start) / max(done, 1))
+        return Progress(done, total, (now - self._start) / max(done, 1), self._unit)
 
 
 class JobHandle:

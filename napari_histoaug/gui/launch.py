@@ -11,16 +11,28 @@ if TYPE_CHECKING:
     from napari_histoaug.gui.widget import HistoaugWidget
 
 
-def open_window(path: str | Path) -> tuple[napari.Viewer, HistoaugWidget]:
+def open_window(path: str | Path, show_label: bool = False) -> tuple[napari.Viewer, HistoaugWidget]:
     """A napari window showing a slide, with the panel docked at its right.
+
+    Parameters
+    ----------
+    path : str or Path
+        A slide, or the address of an OME-Zarr image.
+    show_label : bool
+        Show the slide's label image too, in a window that goes with the panel.
 
     Raises
     ------
     HistoaugError
-        One sentence, before any window opens, when the slide cannot be opened.
+        One sentence, before any window opens, when the slide cannot be opened, or its label not.
     """
     from napari_histoaug.gui.reader import slide_layer
 
+    label = None
+    if show_label:
+        from napari_histoaug.gui.label_window import LabelWindow, read_label
+
+        label = read_label(path)
     arrays, settings, _ = slide_layer(path)
     import napari
 
@@ -31,10 +43,12 @@ def open_window(path: str | Path) -> tuple[napari.Viewer, HistoaugWidget]:
     widget = HistoaugWidget(viewer)
     viewer.window.add_dock_widget(widget, name="Inpaint vessel", area="right")
     viewer.window.show()
+    if label is not None:
+        LabelWindow(label, widget).show()
     return viewer, widget
 
 
-def view(path: Path) -> int:
+def view(path: str | Path, show_label: bool = False) -> int:
     """Show a slide until the window is closed; returns 0.
 
     Raises
@@ -44,6 +58,6 @@ def view(path: Path) -> int:
     """
     import napari
 
-    open_window(path)
+    open_window(path, show_label)
     napari.run()
     return 0

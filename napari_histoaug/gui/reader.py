@@ -27,7 +27,7 @@ def get_slide_reader(path: str | Sequence[str]) -> Reader | None:
 def get_pyramid_reader(path: str | Sequence[str]) -> Reader | None:
     """Reader for TIFF and Zarr, or None unless every path holds a pyramid or a large image.
 
-    Only headers are read.
+    Only headers are read; of an address nothing is, before it is opened.
     """
     return read_slides if all(_is_slide_like(p) for p in _paths(path)) else None
 
@@ -60,8 +60,8 @@ def slide_layer(path: str | Path) -> LayerData:
     Returns
     -------
     tuple
-        The zarr arrays of the pyramid (finest first, uint8 (height, width, 3)) and the settings:
-        scale in micrometres, or in pixels (with a visible warning) when the slide does not say.
+        The arrays of the levels (finest first, uint8 (height, width, 3)) and the settings: scale
+        in micrometres, or in pixels (with a visible warning) when the slide does not say.
 
     Raises
     ------
@@ -71,11 +71,12 @@ def slide_layer(path: str | Path) -> LayerData:
     from napari.utils.notifications import show_warning
 
     from napari_histoaug.gui.session import KEY, SlideCard, open_session
+    from napari_histoaug.gui.shown import shown_levels
 
     session = open_session(path)
     if session.slide.mpp is None:
         show_warning(
-            f"{Path(path).name} does not say how large its pixels are; "
+            f"{session.slide.path.name} does not say how large its pixels are; "
             "distances are shown in pixels, and the network takes its own pixel size for granted."
         )
     settings = {
@@ -88,7 +89,7 @@ def slide_layer(path: str | Path) -> LayerData:
         "axis_labels": ("y", "x"),
         "metadata": {KEY: SlideCard(session)},
     }
-    return list(session.pyramid.arrays), settings, "image"
+    return shown_levels(session), settings, "image"
 
 
 def _paths(path: str | Sequence[str]) -> list[str]:
@@ -96,7 +97,14 @@ def _paths(path: str | Sequence[str]) -> list[str]:
 
 
 def _is_slide_like(path: str) -> bool:
+    if _is_address(path):
+        return path.rstrip("/").lower().endswith(".zarr")
     return _is_slide_zarr(Path(path)) if Path(path).is_dir() else _is_slide_tiff(path)
+
+
+def _is_address(path: str) -> bool:
+    # slides.remote knows it better, but must not be loaded to find readers
+    return "://" in path
 
 
 def _is_slide_tiff(path: str) -> bool:
@@ -116,14 +124,22 @@ def _is_slide_tiff(path: str) -> bool:
 
 
 def _is_slide_zarr(path: Path) -> bool:
-    """Whether a folder is an OME-Zarr image of several levels, or of one large one."""
+    """Whether a folder is an OME-Zarr RGB image of several levels, or of one large one.
+
+    In whatever order its axes are: the standard has the channels first.
+    """
     try:
         multiscale = _multiscales(path)[0]
         datasets = [str(entry["path"]) for entry in multiscale["datasets"]]
-        shape = _array_shape(path / datasets[0])
+        names = [str(axis["name"]) for axis in multiscale["axes"]]
+        shape, dtype = _array_facts(path / datasets[0])
+        sides = dict(zip(names, shape, strict=True))
+        height, width, channels = sides.pop("y"), sides.pop("x"), sides.pop("c")
     except (OSError, ValueError, KeyError, IndexError, TypeError):
         return False
-    return shape[-1:] == [3] and (len(datasets) > 1 or max(shape) > LARGE)
+    if channels != 3 or not dtype.endswith(("uint8", "u1")) or any(n != 1 for n in sides.values()):
+        return False
+    return len(datasets) > 1 or max(height, width) > LARGE
 
 
 def _multiscales(path: Path) -> list[dict[str, Any]]:
@@ -134,6 +150,8 @@ def _multiscales(path: Path) -> list[dict[str, Any]]:
     return json.loads(old.read_bytes())["multiscales"]
 
 
-def _array_shape(path: Path) -> list[int]:
-    name = "zarr.json" if (path / "zarr.json").is_file() else ".zarray"
-    return list(json.loads((path / name).read_bytes())["shape"])
+def _array_facts(path: Path) -> tuple[list[int], str]:
+    """The shape and the data type of an array: version 0.5 in zarr.json, 0.4 in .zarray."""
+    new = path / "zarr.json"
+    document = json.loads((new if new.is_file() else path / ".zarray").read_bytes())
+    return list(document["shape"]), str(document.get("data_type", document.get("dtype")))

@@ -35,12 +35,15 @@ class SlideSession:
     edits : EditStore
         Accepted edits; pasted over the slide by the pyramid.
     pyramid : Pyramid
-        The zarr arrays the layer shows.
+        The zarr arrays of its levels.
+    rough : bool
+        Its overview has to be built first: levels that are slow to make are shown roughly.
     """
 
     slide: Slide
     edits: EditStore
     pyramid: Pyramid
+    rough: bool = False
 
     @property
     def scale(self) -> tuple[float, float]:
@@ -107,11 +110,13 @@ def open_session(path: str | Path) -> SlideSession:
     from napari_histoaug.edits import EditStore
     from napari_histoaug.slides import open_slide
     from napari_histoaug.slides.pyramid import open_pyramid
+    from napari_histoaug.slides.sidecar import find_sidecar, needs_sidecar
 
     slide = open_slide(path)
     try:
         edits = EditStore.open(slide)
-        return SlideSession(slide, edits, open_pyramid(slide, overlay=edits))
+        rough = needs_sidecar(slide) and find_sidecar(slide) is None
+        return SlideSession(slide, edits, open_pyramid(slide, overlay=edits), rough)
     except BaseException:
         slide.close()
         raise

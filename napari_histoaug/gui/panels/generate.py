@@ -124,18 +124,23 @@ class GeneratePanel(Panel):
                 controller.why_not.run(),
             )
             self.run_button.setStyleSheet("" if controller.proposal else NEXT_STEP)
-        self.progress_bar.setVisible(controller.busy)
-        self.progress_label.setVisible(controller.busy or bool(controller.sentence))
-        self.progress_label.setStyleSheet("" if controller.busy else WARNING)
-        if controller.busy and not self._was_busy:
+        busy = self._ours()
+        self.progress_bar.setVisible(busy)
+        self.progress_label.setVisible(busy or bool(controller.sentence))
+        self.progress_label.setStyleSheet("" if busy else WARNING)
+        if busy and not self._was_busy:
             self._show_progress("Starting…")
-        elif not controller.busy:
+        elif not busy:
             self.progress_label.setText(controller.sentence)
-        self._was_busy = controller.busy
+        self._was_busy = busy
         self.method_box.setCurrentText(settings.method)
         self.steps_box.setValue(settings.steps or 0)
         self.seed_box.setValue(settings.seed)
         self.device_box.setCurrentText(settings.device)
+
+    def _ours(self) -> bool:
+        """Whether the running job is followed here; an overview is in the panel *Slide*."""
+        return self._controller.busy and not self._controller.overview.building
 
     def _clicked(self) -> None:
         if self._controller.generating:
@@ -144,6 +149,8 @@ class GeneratePanel(Panel):
             self._controller.run()
 
     def _show_progress(self, news: Progress | str) -> None:
+        if not self._ours():
+            return
         if isinstance(news, Progress):
             self.progress_bar.setRange(0, news.total)
             self.progress_bar.setValue(news.done)

@@ -5,14 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QComboBox
+from qtpy.QtWidgets import QComboBox, QPushButton
 
 from napari_histoaug.gui.controller import Controller
+from napari_histoaug.gui.jobs import Progress
 from napari_histoaug.gui.panels.common import WARNING, Panel, explain, note
 from napari_histoaug.gui.session import SlideSession
 
 WATCH_MILLISECONDS = 1000
 MOST_LISTED = 20
+BUILD, CANCEL = "Build overview", "Cancel"
+NO_OVERVIEW = "The file has no coarse levels, so it is shown roughly when zoomed out."
 
 
 class SlidePanel(Panel):
@@ -25,8 +28,18 @@ class SlidePanel(Panel):
         self.facts = note()
         self.warning = note()
         self.warning.setStyleSheet(WARNING)
-        for widget in (self.slide_box, self.facts, self.warning):
+        self.overview_note = note()
+        self.overview_button = QPushButton(BUILD)
+        for widget in (
+            self.slide_box,
+            self.facts,
+            self.warning,
+            self.overview_note,
+            self.overview_button,
+        ):
             self.rows.addWidget(widget)
+        self.overview_button.clicked.connect(self._build_or_cancel)
+        controller.progressed.connect(self._show_progress)
         self.slide_box.activated.connect(self._choose)
         self._watch = QTimer(self)
         self._watch.timeout.connect(self._warn)
@@ -44,7 +57,35 @@ class SlidePanel(Panel):
         explain(self.slide_box, "The slide to work on.", self._controller.why_not.paint())
         session = self._controller.session
         self.facts.setText(_facts(session) if session else self._controller.why_not.paint() or "")
+        self._refresh_overview()
         self._warn()
+
+    def _refresh_overview(self) -> None:
+        """Offer the overview while the slide lacks it; *Cancel* while it is built."""
+        overview = self._controller.overview
+        building, was_building = overview.building, self.overview_button.text() == CANCEL
+        for widget in (self.overview_note, self.overview_button):
+            widget.setVisible(overview.missing or building)
+        if building and not was_building:
+            self.overview_note.setText("Starting…")
+        elif not building:
+            self.overview_note.setText(NO_OVERVIEW)
+        self.overview_button.setText(CANCEL if building else BUILD)
+        if building:
+            explain(self.overview_button, "Stop at the next tile; nothing is kept.", None)
+        else:
+            reason = self._controller.why_not.run()
+            explain(self.overview_button, overview.purpose() or BUILD, reason)
+
+    def _show_progress(self, news: Progress | str) -> None:
+        if self._controller.overview.building:
+            self.overview_note.setText(news.text if isinstance(news, Progress) else news)
+
+    def _build_or_cancel(self) -> None:
+        if self._controller.overview.building:
+            self._controller.cancel()
+        else:
+            self._controller.overview.build()
 
     def _warn(self) -> None:
         """Say what is wrong with the slide; damage is met while reading, at any time."""
