@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import copy
+import functools
+import http.server
 import json
+import os
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
 import tifffile
 import zarr
 from napari.components import ViewerModel
+from napari.qt import QtViewer
 from napari.utils.notifications import notification_manager
 from npe2 import PluginManifest
+from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
+from qtpy.QtGui import QDropEvent
+from qtpy.QtWidgets import QApplication
 
 from napari_histoaug.errors import HistoaugError
 from napari_histoaug.gui.reader import (
@@ -160,25 +168,31 @@ def test_real_pyramids_are_taken(shared_data, name):
     assert get_pyramid_reader(str(shared_data / "wsi" / name)) is read_slides
 
 
-def write_ome_zarr(path, shapes):
-    group = zarr.open_group(path, mode="w", zarr_format=3)
-    for index, shape in enumerate(shapes):
-        group.create_array(str(index), shape=(*shape, 3), dtype="uint8", chunks=(256, 256, 3))
+def write_ome_zarr(path, shapes, version="0.5", order="yxc", dtype="uint8"):
+    """An OME-Zarr image with its axes in some order; level n holds the value n + 1 everywhere."""
+    group = zarr.open_group(path, mode="w", zarr_format=3 if version == "0.5" else 2)
+    sizes = {"t": 1, "z": 1, "c": 3}
+    for index, (height, width) in enumerate(shapes):
+        sides = [{**sizes, "y": height, "x": width}[name] for name in order]
+        chunks = [min(side, 256) for side in sides]
+        array = group.create_array(str(index), shape=sides, dtype=dtype, chunks=chunks)
+        array[...] = index + 1
     datasets = [
         {
             "path": str(index),
             "coordinateTransformations": [
-                {"type": "scale", "scale": [0.5 * 2**index, 0.5 * 2**index, 1.0]}
+                {"type": "scale", "scale": [0.5 * 2**index if a in "yx" else 1 for a in order]}
             ],
         }
         for index in range(len(shapes))
     ]
-    axes = [
-        {"name": "y", "type": "space", "unit": "micrometer"},
-        {"name": "x", "type": "space", "unit": "micrometer"},
-        {"name": "c", "type": "channel"},
-    ]
-    group.attrs["ome"] = {"version": "0.5", "multiscales": [{"axes": axes, "datasets": datasets}]}
+    space = {"type": "space", "unit": "micrometer"}
+    axes = [{"name": a, **(space if a in "zyx" else {"type": "channel"})} for a in order]
+    multiscales = [{"version": version, "axes": axes, "datasets": datasets}]
+    if version == "0.5":
+        group.attrs["ome"] = {"version": version, "multiscales": multiscales}
+    else:
+        group.attrs["multiscales"] = multiscales
     return str(path)
 
 
@@ -188,6 +202,128 @@ def test_zarr_pyramids_are_taken_and_small_flat_ones_are_not(tmp_path):
     ((levels, _, _),) = read_slides(pyramid)
     assert levels[0].shape == (600, 800, 3)
     assert get_pyramid_reader(write_ome_zarr(tmp_path / "flat.zarr", [(600, 800)])) is None
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+@pytest.mark.parametrize("order", ["cyx", "tczyx", "yxc"])
+def test_the_order_of_the_axes_does_not_matter(tmp_path, version, order):
+    path = write_ome_zarr(tmp_path / "image.zarr", [(600, 800), (300, 400)], version, order)
+    assert get_pyramid_reader(path) is read_slides
+    layer = add(ViewerModel(), path)
+    assert [level.shape for level in layer.data] == [(600, 800, 3), (300, 400, 3)]
+    assert [np.unique(level).tolist() for level in layer.data] == [[1], [2]]
+    np.testing.assert_allclose(layer.scale, (0.5, 0.5))
+
+
+def test_zarr_images_that_are_no_rgb_slides_are_left_to_others(tmp_path):
+    shapes = [(600, 800), (300, 400)]
+    deep = write_ome_zarr(tmp_path / "deep.zarr", shapes, order="cyx", dtype="uint16")
+    grey = write_ome_zarr(tmp_path / "grey.zarr", shapes, order="yx")
+    stack = write_ome_zarr(tmp_path / "stack.zarr", shapes, order="cyx")
+    meta = tmp_path / "stack.zarr" / "0" / "zarr.json"
+    meta.write_text(
+        meta.read_text()
+        .replace("[3, 600, 800]", "[7, 600, 800]")
+        .replace("[\n    3,\n    600", "[\n    7,\n    600")
+    )
+    for path in (deep, grey, stack):
+        assert get_pyramid_reader(path) is None
+
+
+@pytest.fixture
+def plugin(npe2pm):
+    """Our plugin alone, as napari finds it."""
+    if "napari-histoaug" not in npe2pm:
+        npe2pm.register(PluginManifest.from_distribution("napari-histoaug"))
+
+
+@pytest.fixture
+def address(tmp_path):
+    """A real web server of this test's folder."""
+    pytest.importorskip("aiohttp")
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *arguments):
+            """Say nothing."""
+
+    handler = functools.partial(Quiet, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_an_address_opens_through_napari(plugin, tmp_path, address):
+    write_ome_zarr(tmp_path / "far.zarr", [(600, 800), (300, 400)], order="cyx")
+    (layer,) = ViewerModel().open(f"{address}/far.zarr", plugin="napari-histoaug")
+    assert layer.name == "far"
+    assert np.unique(layer.data[0][:50, :50]).tolist() == [1]
+    session = session_of(layer)
+    assert session is not None
+    assert os.devnull not in str(session.edits.folder)
+
+
+def test_an_address_without_an_image_is_a_sentence(said, address):
+    assert get_pyramid_reader(f"{address}/gone.zarr") is read_slides
+    assert read_slides(f"{address}/gone.zarr") == [(None,)]
+    (error,) = said
+    assert "gone.zarr" in error.message
+    assert "\n" not in error.message
+
+
+def test_other_addresses_are_left_to_others():
+    assert get_pyramid_reader("https://example.org/picture.tif") is None
+
+
+def test_file_open_shows_the_good_ones_and_explains_the_bad_one(
+    plugin, make_pyramid_tiff, tmp_path, said
+):
+    bad = tmp_path / "bad.svs"
+    bad.write_bytes(b"no slide")
+    good = [make_pyramid_tiff(name=name).path for name in ("first.tif", "second.tif")]
+    viewer = ViewerModel()
+    viewer.open([str(good[0]), str(bad), str(good[1])], plugin="napari-histoaug")
+    assert [layer.name for layer in viewer.layers] == ["first", "second"]
+    assert all(session_of(layer) is not None for layer in viewer.layers)
+    errors = [r.message for r in said if str(r.severity) == "error"]
+    assert len(errors) == 1
+    assert "bad.svs" in errors[0]
+
+
+def test_dropping_files_on_the_window_opens_them(
+    plugin, make_napari_viewer, qtbot, make_pyramid_tiff, tmp_path, said
+):
+    bad = tmp_path / "bad.svs"
+    bad.write_bytes(b"no slide")
+    zarr_path = write_ome_zarr(tmp_path / "third.zarr", [(600, 800), (300, 400)], order="cyx")
+    paths = [str(make_pyramid_tiff(name="first.tif").path), str(bad), zarr_path]
+    viewer = make_napari_viewer()
+    canvas = next(w for w in QApplication.allWidgets() if isinstance(w, QtViewer))
+    drop(canvas, [QUrl.fromLocalFile(path) for path in paths])
+    assert [layer.name for layer in viewer.layers] == ["first", "third"]
+    errors = [r.message for r in said if str(r.severity) == "error"]
+    assert len(errors) == 1
+    assert "bad.svs" in errors[0]
+
+
+def test_dropping_an_address_opens_it(plugin, make_napari_viewer, qtbot, tmp_path, address):
+    write_ome_zarr(tmp_path / "far.zarr", [(600, 800), (300, 400)], order="cyx")
+    viewer = make_napari_viewer()
+    canvas = next(w for w in QApplication.allWidgets() if isinstance(w, QtViewer))
+    drop(canvas, [QUrl(f"{address}/far.zarr")])
+    assert [layer.name for layer in viewer.layers] == ["far"]
+
+
+def drop(widget, urls):
+    """Let go of these over a widget, as the window system says it."""
+    data = QMimeData()
+    data.setUrls(urls)
+    action, button = Qt.DropAction.CopyAction, Qt.MouseButton.LeftButton
+    place = QPointF(10, 10)
+    event = QDropEvent(place, action, data, button, Qt.KeyboardModifier.NoModifier)
+    widget.dropEvent(event)
 
 
 def test_napari_opens_a_slide_through_the_plugin(make_pyramid_tiff, npe2pm):
