@@ -35,7 +35,7 @@ def content_sha256(path: Path) -> str:
     """
     digest = hashlib.sha256()
     try:
-        parts = list(_parts(path))
+        parts = list(parts_of(path))
         note = _note(path) if parts == [path] else None
         known = _remembered(note)
         if known is not None:
@@ -60,7 +60,7 @@ def known_sha256(path: Path) -> str | None:
     It takes none when the slide is small, or its hash remembered.
     """
     try:
-        parts = list(_parts(path))
+        parts = list(parts_of(path))
         if sum(part.stat().st_size for part in parts) >= _LARGE:
             return _remembered(_note(path)) if parts == [path] else None
     except OSError:
@@ -73,7 +73,14 @@ def salted_id(sha256: str) -> str:
     return hmac.new(_salt(), sha256.encode("ascii"), hashlib.sha256).hexdigest()[:16]
 
 
-def _parts(path: Path) -> Iterable[Path]:
+def parts_of(path: Path) -> Iterable[Path]:
+    """Return the files that make up a slide, in a fixed order.
+
+    Raises
+    ------
+    OSError
+        When they cannot be listed.
+    """
     if path.is_dir():
         return sorted(part for part in path.rglob("*") if part.is_file())
     suffix = path.suffix.lower()

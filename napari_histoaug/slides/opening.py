@@ -12,6 +12,7 @@ from typing import Literal
 import openslide
 
 from napari_histoaug.slides import pixel_size
+from napari_histoaug.slides.dicom import check_dicom
 from napari_histoaug.slides.errors import PixelError, SlideError, TileError
 from napari_histoaug.slides.mirax import check_mirax
 from napari_histoaug.slides.openslide_reader import OpenSlideReader
@@ -23,6 +24,7 @@ from napari_histoaug.slides.tiff_structure import TiffStructure, inspect_tiff, i
 
 #: OpenSlide formats that are plain tiled TIFF inside, which we decode ourselves.
 _PLAIN_INSIDE = {"aperio", "generic-tiff", "philips"}
+_DICOM = b"DICM"
 _ENDINGS = {
     ".svs": "aperio", ".ndpi": "hamamatsu", ".mrxs": "mirax", ".scn": "leica", ".bif": "ventana",
     ".czi": "zeiss", ".vms": "hamamatsu", ".dcm": "dicom",
@@ -84,6 +86,8 @@ def _reader(path: Path, window: tuple[float, float] | None, notes: list[str]) ->
         return ZarrReader(path)
     if path.suffix.lower() == ".mrxs":
         check_mirax(path)
+    if start[128:132] == _DICOM:
+        check_dicom(path)
     structure = inspect_tiff(path) if is_tiff(start) else None
     if structure is not None:
         _check_whole(path, structure)
@@ -231,7 +235,7 @@ def _check_whole(path: Path, structure: TiffStructure) -> None:
 
 
 def _not_a_slide(path: Path, start: bytes) -> str:
-    if start[128:132] == b"DICM":
+    if start[128:132] == _DICOM:
         return (
             f"{path.name} is a DICOM file but not a readable whole-slide image; "
             "choose a file of the slide's VOLUME series."

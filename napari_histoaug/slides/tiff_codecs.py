@@ -6,7 +6,6 @@ through imagecodecs, as tifffile drives it. Neither holds the interpreter's lock
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 
 import numpy as np
@@ -14,15 +13,20 @@ import simplejpeg
 import tifffile
 
 from napari_histoaug.slides.errors import TileError
+from napari_histoaug.slides.tile_headers import (
+    STATED_SIZE,
+    Size,
+    check_scans,
+    check_size,
+    jpeg_frame,
+)
 
 #: (stored bytes, index in the page, scratch bytes or None) -> samples (H, W, C)
 Decoder = Callable[[bytes, int, np.ndarray | None], np.ndarray]
 
-_JPEG, _JPEG_2000 = 7, {33003, 33004, 33005, 34712}
+_JPEG = {7, 33007}
 _GREY_INVERTED, _GREY, _RGB, _YCBCR = 0, 1, 2, 6
 _ADOBE_RGB = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
-_CODESTREAM = b"\xff\x4f\xff\x51"
-_START_OF_SCAN, _MOST_SCANS = b"\xff\xda", 200
 
 
 def decoder(page: tifffile.TiffPage, tile: tuple[int, int]) -> Decoder:
@@ -36,19 +40,39 @@ def decoder(page: tifffile.TiffPage, tile: tuple[int, int]) -> Decoder:
     page : tifffile.TiffPage
         Its file must be open now, not later.
     tile : (height, width)
-        Pixels of a stored tile; more than that is never decoded.
+        Pixels of a stored tile; streams that announce another size are refused undecoded.
     """
-    strict = page.compression == _JPEG and page.planarconfig == 1 and not page.extrasamples
-    if strict and page.bitspersample == 8:
-        if page.photometric in {_RGB, _YCBCR} and page.samplesperpixel == 3:
-            return _jpeg_decoder(page.jpegtables, "RGB", page.photometric == _RGB, tile)
-        if page.photometric in {_GREY, _GREY_INVERTED} and page.samplesperpixel == 1:
-            return _jpeg_decoder(page.jpegtables, "GRAY", False, tile)
-    return _general_decoder(page, tile)
+    sizes = _Sizes(page, tile)
+    if page.compression in _JPEG and page.bitspersample == 8 and not page.extrasamples:
+        samples = page.samplesperpixel if page.planarconfig == 1 else 1
+        if page.photometric in {_RGB, _YCBCR} and samples == 3:
+            return _jpeg_decoder(page.jpegtables, "RGB", page.photometric == _RGB, sizes)
+        if page.photometric in {_GREY_INVERTED, _GREY, _RGB} and samples == 1:
+            return _jpeg_decoder(page.jpegtables, "GRAY", False, sizes)
+    return _general_decoder(page, sizes)
+
+
+class _Sizes:
+    """The (height, width) that the stream of each tile may have: whole, or cut at the edge."""
+
+    def __init__(self, page: tifffile.TiffPage, tile: Size) -> None:
+        self.tile = tile
+        self._whole = {tile}
+        self._image = (page.imagelength, page.imagewidth)
+        self._across = -(-page.imagewidth // tile[1])
+        self._count = -(-page.imagelength // tile[0]) * self._across
+
+    def of(self, index: int) -> set[Size]:
+        row, column = divmod(index % self._count, self._across)
+        height = min(self.tile[0], self._image[0] - row * self.tile[0])
+        width = min(self.tile[1], self._image[1] - column * self.tile[1])
+        if (height, width) == self.tile:
+            return self._whole
+        return {self.tile, (height, width), (height, self.tile[1])}
 
 
 def _jpeg_decoder(
-    tables: bytes | None, colorspace: str, stored_as_rgb: bool, tile: tuple[int, int]
+    tables: bytes | None, colorspace: str, stored_as_rgb: bool, sizes: _Sizes
 ) -> Decoder:
     # A tables-only stream is SOI, tables, EOI: what lies between belongs after the tile's own SOI.
     extra = tables[2:-2] if tables else b""
@@ -63,10 +87,11 @@ def _jpeg_decoder(
                 prefix, data = _ADOBE_RGB + extra, b"\xff\xd8" + data[start:]
         if prefix:
             data = b"".join((b"\xff\xd8", prefix, data[2:]))
-        if data.count(_START_OF_SCAN) > _MOST_SCANS:
-            raise TileError("a JPEG with absurdly many scans")
+        frame = jpeg_frame(data)
+        check_size((frame.height, frame.width), sizes.of(index))
+        check_scans(data, frame)
         if scratch is None:
-            scratch = np.empty((*tile, samples), np.uint8)
+            scratch = np.empty((*sizes.tile, samples), np.uint8)
         try:
             return simplejpeg.decode_jpeg(data, colorspace, buffer=scratch, strict=True)
         except ValueError as error:
@@ -84,13 +109,13 @@ def _after_application_data(data: bytes) -> tuple[int, bool]:
     return at, jfif
 
 
-def _general_decoder(page: tifffile.TiffPage, tile: tuple[int, int]) -> Decoder:
+def _general_decoder(page: tifffile.TiffPage, sizes: _Sizes) -> Decoder:
     decode_page, tables, dtype = page.decode, page.jpegtables, page.dtype
-    wavelets = page.compression in _JPEG_2000
+    stated = STATED_SIZE.get(page.compression)
 
     def decode(data: bytes, index: int, scratch: np.ndarray | None) -> np.ndarray:
-        if wavelets:
-            _check_codestream(data, tile)
+        if stated is not None:
+            check_size(stated(data), sizes.of(index))
         try:
             segment, _, _ = decode_page(data, index, jpegtables=tables)
         # imagecodecs raises subclasses of RuntimeError, one a codec.
@@ -101,14 +126,3 @@ def _general_decoder(page: tifffile.TiffPage, tile: tuple[int, int]) -> Decoder:
         return segment[0]
 
     return decode
-
-
-def _check_codestream(data: bytes, tile: tuple[int, int]) -> None:
-    """Refuse a JPEG 2000 stream that announces more pixels than the tile has."""
-    at = data.find(_CODESTREAM, 0, 4096)
-    if at < 0 or len(data) < at + 42:
-        raise TileError("not a JPEG 2000 stream")
-    width, height, left, top = struct.unpack_from(">4I", data, at + 8)
-    (components,) = struct.unpack_from(">H", data, at + 40)
-    if width - left > tile[1] or height - top > tile[0] or components > 4:
-        raise TileError("a JPEG 2000 stream larger than its tile")

@@ -13,6 +13,7 @@ from napari_histoaug.slides.errors import PixelError, SlideError, TileError
 from napari_histoaug.slides.positional_file import PositionalFile
 from napari_histoaug.slides.tiff_codecs import Decoder, decoder
 from napari_histoaug.slides.tiff_colour import ColourRule, Window, colour_rule
+from napari_histoaug.slides.tile_headers import BOUNDED, STATED_SIZE
 
 #: A tile or strip is decoded whole, so it must fit: 64 Mpx of RGB in a strip, 16 Mpx in a tile.
 _LARGEST_STRIP, _LARGEST_TILE = 2**26, 2**24
@@ -169,6 +170,11 @@ def _level(series: tifffile.TiffPageSeries, path: Path, window: Window | None) -
             f"{path.name} holds an image stack (axes {series.axes}, {series.shape}), not one RGB "
             "image; export one plane as 8-bit RGB."
         )
+    if page.compression not in BOUNDED and page.compression not in STATED_SIZE:
+        raise SlideError(
+            f"{path.name} is compressed by {_name_of(page.compression)}, which cannot be read "
+            "safely; convert it to JPEG, JPEG 2000 or deflate."
+        )
     colour = colour_rule(page, path, window)
     if planes == 3 and page.photometric == 1:
         colour = ColourRule(window=colour.window)
@@ -191,6 +197,10 @@ def _level(series: tifffile.TiffPageSeries, path: Path, window: Window | None) -
         decoders = (decoder(page, tile),) * planes
         first_index = tuple(plane * count for plane in range(planes))
     return TiffLevel(shape, tile, offsets, counts, decoders, first_index, colour)
+
+
+def _name_of(compression: int) -> str:
+    return f"{getattr(compression, 'name', 'an unknown method')} ({int(compression)})"
 
 
 def _full_page(page: Page) -> tifffile.TiffPage:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 import zlib
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -14,6 +16,7 @@ import tifffile
 from napari_histoaug.slides import SlideError, open_slide
 from napari_histoaug.slides.errors import TileError
 from napari_histoaug.slides.tiff_reader import TiffReader
+from napari_histoaug.slides.tile_headers import STATED_SIZE
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -130,41 +133,103 @@ def read_tile(path: Path) -> np.ndarray:
         reader.close()
 
 
-def test_a_deflate_bomb_stays_in_its_tile(tmp_path):
+def write_tile(tmp_path, data: bytes, **change: int) -> Path:
+    """A TIFF whose only tile of 64 x 64 is this stream."""
+    head = tiff(image_entries(count=len(data), **change)).ljust(4096, b"\0")
+    return write(tmp_path, head + data, 4096 + len(data))
+
+
+BOMBS = {
+    "deflate": (8, lambda: zlib.compress(bytes(2**28), 9)),
+    "lzma": (34925, lambda: imagecodecs.lzma_encode(bytes(2**25))),
+    "zstd": (50000, lambda: imagecodecs.zstd_encode(bytes(2**28))),
+    "lzw": (5, lambda: imagecodecs.lzw_encode(bytes(2**24))),
+    "packbits": (32773, lambda: b"\x81\0" * 2**18),
+}
+
+
+@pytest.mark.parametrize("codec", BOMBS)
+def test_a_bomb_stays_in_its_tile(tmp_path, codec):
     import tracemalloc
 
-    bomb = zlib.compress(bytes(2**28), 9)
-    path = write(
-        tmp_path,
-        tiff(image_entries(compression=8, count=len(bomb))).ljust(4096, b"\0") + bomb,
-        4096 + len(bomb),
-    )
+    number, make = BOMBS[codec]
+    path = write_tile(tmp_path, make(), compression=number)
     tracemalloc.start()
-    with pytest.raises(TileError):
+    try:
+        with contextlib.suppress(TileError):
+            assert (read_tile(path) == 0).all()
+        assert tracemalloc.get_traced_memory()[1] < 2**24
+    finally:
+        tracemalloc.stop()
+
+
+STREAMS = {
+    "jpeg": (7, imagecodecs.jpeg8_encode),
+    "jpeg2000": (34712, lambda image: imagecodecs.jpeg2k_encode(image, level=0)),
+    "png": (34933, imagecodecs.png_encode),
+    "webp": (50001, lambda image: imagecodecs.webp_encode(image, 90, lossless=False)),
+    "webp lossless": (50001, lambda image: imagecodecs.webp_encode(image, lossless=True)),
+    "jpegxl": (50002, lambda image: imagecodecs.jpegxl_encode(image, lossless=True)),
+    "jpegxl in boxes": (
+        50002, lambda image: imagecodecs.jpegxl_encode(image, lossless=True, usecontainer=True)
+    ),
+}  # fmt: skip
+
+
+def stream_of(tmp_path, codec: str, height: int, width: int) -> tuple[Path, np.ndarray]:
+    number, encode = STREAMS[codec]
+    image = np.random.default_rng(0).integers(90, 120, (height, width, 3), dtype=np.uint8)
+    path = write_tile(tmp_path, bytes(encode(image)), compression=number, photometric=2, samples=3)
+    return path, image
+
+
+@pytest.mark.parametrize("codec", STREAMS)
+@pytest.mark.parametrize("size", [(512, 512), (65, 64), (64, 72), (128, 32), (32, 128)])
+def test_a_stream_of_another_size_than_its_tile_is_refused(tmp_path, codec, size):
+    path, _ = stream_of(tmp_path, codec, *size)
+    with pytest.raises(TileError, match=f"a stream of {size[0]} x {size[1]} pixels"):
         read_tile(path)
-    assert tracemalloc.get_traced_memory()[1] < 2**24
-    tracemalloc.stop()
 
 
-@pytest.mark.parametrize("codec", ["jpeg", "jpeg2000"])
-def test_a_stream_larger_than_its_tile_is_refused(tmp_path, codec):
-    import imagecodecs
+@pytest.mark.parametrize("codec", STREAMS)
+def test_a_stream_of_the_size_of_its_tile_is_read(tmp_path, codec):
+    path, image = stream_of(tmp_path, codec, 64, 64)
+    difference = read_tile(path).astype(int) - image
+    assert abs(difference.mean()) < 1
+    assert abs(difference).max() <= (0 if codec not in {"jpeg", "webp"} else 40)
 
-    large = np.zeros((512, 512), np.uint8)
-    encode = {"jpeg": imagecodecs.jpeg8_encode, "jpeg2000": imagecodecs.jpeg2k_encode}[codec]
-    data = bytes(encode(large))
-    number = {"jpeg": 7, "jpeg2000": 34712}[codec]
-    path = write(
-        tmp_path,
-        tiff(image_entries(compression=number, count=len(data))).ljust(4096, b"\0") + data,
-        4096 + len(data),
-    )
-    with pytest.raises(TileError):
-        read_tile(path)
+
+@pytest.mark.parametrize(
+    ("height", "width"), [(5, 7), (8, 8), (40, 33), (64, 128), (600, 400), (900, 1600), (20, 9000)]
+)
+def test_the_size_of_a_stream_is_read_from_its_header(height, width):
+    image = np.zeros((height, width, 4), np.uint8)
+    for number, encode in STREAMS.values():
+        pixels = image[..., :3] if number == 7 else image
+        data = bytes(encode(np.ascontiguousarray(pixels)))
+        assert STATED_SIZE[number](data) == (height, width)
+
+
+@pytest.mark.parametrize("codec", STREAMS)
+def test_a_header_cut_short_is_no_stream(codec):
+    number, encode = STREAMS[codec]
+    data = bytes(encode(np.zeros((64, 64, 3), np.uint8)))
+    for end in range(30):
+        with contextlib.suppress(TileError):
+            assert STATED_SIZE[number](data[:end]) == (64, 64)
+
+
+def test_a_compression_without_a_size_to_check_is_refused(tmp_path):
+    data = bytes(imagecodecs.jpegxr_encode(np.zeros((64, 64), np.uint8)))
+    path = write_tile(tmp_path, data, compression=34934)
+    assert "34934" in sentence(path)
+    with pytest.raises(SlideError, match=r"compressed by JPEGXR \(34934\)"):
+        TiffReader(path)
 
 
 def test_a_jpeg_of_endless_scans_is_refused(tmp_path):
-    scans = b"\xff\xd8" + b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00" * 500
+    frame = b"\xff\xc2\x00\x0b\x08\x00\x40\x00\x40\x01\x01\x11\x00"
+    scans = b"\xff\xd8" + frame + b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00" * 500
     path = write(
         tmp_path,
         tiff(image_entries(compression=7, count=len(scans))).ljust(4096, b"\0") + scans,
@@ -216,6 +281,26 @@ def test_links(tmp_path, make_pyramid_tiff):
 def test_a_name_no_file_can_have(tmp_path):
     with pytest.raises(SlideError, match="cannot be read"):
         open_slide(str(tmp_path / "a\0b.svs"))
+
+
+@pytest.mark.parametrize("entry", ["beyond the end", "out of order", "last beyond the end"])
+def test_a_dicom_table_that_would_crash_libdicom_is_refused(shared_data, tmp_path, entry):
+    parts = (shared_data / "wsi" / "dicom_cmu1_small_region").glob("*.dcm")
+    data = bytearray(max(parts, key=lambda part: part.stat().st_size).read_bytes())
+    path = write(tmp_path, bytes(data), len(data), "a.dcm")
+    with open_slide(path) as slide:
+        slide.read_block(0, 0, 0, *slide.levels[0].shape)
+        assert not slide.failures
+    at = data.index(b"\xe0\x7f\x10\x00OB\0\0\xff\xff\xff\xff") + 12
+    (length,) = struct.unpack_from("<I", data, at + 4)
+    end = len(data) - at - 8 - length
+    changes = {
+        "beyond the end": (3, end + 1000), "out of order": (3, end - 1000),
+        "last beyond the end": (length // 4 - 1, end - 7),
+    }  # fmt: skip
+    frame, offset = changes[entry]
+    struct.pack_into("<I", data, at + 8 + 4 * frame, offset)
+    assert "its table of frames" in sentence(write(tmp_path, bytes(data), len(data), "b.dcm"))
 
 
 def mirax(tmp_path, index: str | None) -> Path:
