@@ -12,8 +12,9 @@ TILE = 512
 COARSEST = 1024
 #: Neighbouring levels further apart than this get one between them. Vendors' steps of 4 stay.
 LARGEST_STEP = 4.5
-#: Serving a tile may decode this many stored pixels (4096 x 4096), a fraction of a second.
-MOST_DECODED = 2**24
+#: Serving a tile may decode this many stored pixels, a fraction of a second: an eightfold mean of
+#: 512 px touches nine tiles of that size along each axis when the two grids do not agree.
+MOST_DECODED = (9 * TILE) ** 2
 
 
 class PyramidLevel(NamedTuple):
@@ -54,7 +55,7 @@ def plan_levels(slide: Slide) -> list[PyramidLevel]:
 def needs_sidecar(slide: Slide) -> bool:
     """Tell whether some level is too slow to make on demand.
 
-    That is when serving one tile of it would decode more than 16 megapixels of the file: levels
+    That is when serving one tile of it would decode more than 21 megapixels of the file: levels
     averaged over a large area (a single level of more than 8192 pixels), or stored in strips or
     tiles that large.
     """
