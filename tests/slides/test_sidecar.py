@@ -219,8 +219,14 @@ def test_white_glass_is_kept_too(tmp_path):
 def test_single_levels_above_8192_pixels_need_a_sidecar(side, needed):
     levels = [Level((side, side), (1.0, 1.0))]
     slide = SimpleNamespace(levels=levels, tile_shapes=[(256, 256)])
-    assert any(slow_levels(slide, plan_levels(slide), 16 * 2**20)) == needed
-    assert MOST_DECODED == 16 * 2**20
+    assert any(slow_levels(slide, plan_levels(slide), MOST_DECODED)) == needed
+
+
+def test_a_pyramid_off_the_tile_grid_needs_no_sidecar():
+    shapes = [(23_000, 19_000), (5750, 4750)]
+    levels = [Level(s, (23_000 / s[0], 19_000 / s[1])) for s in shapes]
+    slide = SimpleNamespace(levels=levels, tile_shapes=[(512, 512)] * 2)
+    assert not any(slow_levels(slide, plan_levels(slide), MOST_DECODED))
 
 
 def test_a_small_slide_does_not_look_for_a_sidecar(make_pyramid_tiff, monkeypatch):
