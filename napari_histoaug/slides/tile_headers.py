@@ -64,7 +64,8 @@ def jpeg_frame(data: bytes) -> JpegFrame:
     TileError
         When there is no well-formed frame before the first scan.
     """
-    at, frame, kind, components = 2, None, 0, 0
+    at, kind, components = 2, 0, 0
+    frame: Size | None = None
     while at + 4 <= len(data) and data[at] == 0xFF:
         marker = data[at + 1]
         if marker == 0xFF:  # a fill byte
@@ -72,7 +73,8 @@ def jpeg_frame(data: bytes) -> JpegFrame:
             continue
         length = data[at + 2] << 8 | data[at + 3]
         if marker in _FRAMES and frame is None and at + 10 <= len(data):
-            frame, kind, components = struct.unpack_from(">HH", data, at + 5), marker, data[at + 9]
+            height, width = struct.unpack_from(">HH", data, at + 5)
+            frame, kind, components = (height, width), marker, data[at + 9]
         elif marker == _START_OF_SCAN:
             if frame is None or at + 5 > len(data):
                 break
