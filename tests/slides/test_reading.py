@@ -233,7 +233,8 @@ def test_nothing_identifying_is_exposed(shared_data):
         public = {name for name in dir(slide) if not name.startswith("_")}
         assert public == {
             "bounds", "check_failures", "close", "color_space", "failures", "fingerprint",
-            "icc_sha256", "known_sha256", "levels", "mpp", "name", "notes", "path", "read_block", "read_valid",
+            "icc_sha256", "known_sha256", "levels", "mpp", "name", "notes", "path", "read_block",
+            "read_valid",
             "sha256", "slide_id", "tile_shapes", "vendor",
         }  # fmt: skip
 
