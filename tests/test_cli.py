@@ -491,3 +491,12 @@ def test_info_says_that_the_overview_is_missing(
         sidecar.build_sidecar(opened)
     assert main(["info", str(slide)]) == 0
     assert "overview    built" in capsys.readouterr().out
+
+
+def test_info_says_how_the_slide_is_read_when_it_is_not_as_usual(make_pyramid_tiff):
+    from napari_histoaug.cli.facts import facts
+    from napari_histoaug.slides import open_slide
+
+    with open_slide(make_pyramid_tiff().path) as slide:
+        slide.notes = ("OpenSlide reads this slide, more slowly.",)
+        assert ("note", "OpenSlide reads this slide, more slowly.") in list(facts(slide))

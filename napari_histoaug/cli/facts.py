@@ -24,6 +24,8 @@ def facts(slide: Slide, whole: bool = False) -> Iterator[tuple[str, str]]:
     for index, level in enumerate(slide.levels):
         height, width = level.shape
         yield f"level {index}", f"{height} x {width}, downsampled {level.downsample[0]:.4g}"
+    for note in slide.notes:
+        yield "note", note
     known = (slide.sha256() if whole else slide.known_sha256()) is not None
     if needs_sidecar(slide):
         yield "overview", _overview(slide, known)

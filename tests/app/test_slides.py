@@ -91,6 +91,14 @@ def test_damage_is_said_as_soon_as_it_is_met(qtbot, network, make_pyramid_tiff):
     widget.controller.close()
 
 
+def test_how_the_slide_is_read_is_said_when_it_is_not_as_usual(desk):
+    panel = desk.widget.slide_panel
+    desk.session.slide.notes = ("OpenSlide reads this slide, more slowly.",)
+    panel.refresh()
+    assert panel.warning.text() == "OpenSlide reads this slide, more slowly."
+    assert panel.warning.isVisibleTo(panel)
+
+
 def hurt(path):
     """Overwrite the beginning of one level-0 tile."""
     import tifffile

@@ -119,6 +119,7 @@ def _warning(session: SlideSession | None) -> tuple[str, str]:
     lines = []
     if session.slide.mpp is None:
         lines.append("The slide does not say how large its pixels are.")
+    lines += session.slide.notes
     failures = session.slide.failures
     if failures:
         count = len(failures)
