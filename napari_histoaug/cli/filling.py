@@ -110,19 +110,8 @@ class Filling:
         """Return the provenance of one filled hole."""
         from napari_histoaug.edits import EditRecord
 
-        result, generator = fill.result, self.generator
-        return EditRecord(
-            slide_sha256=self.slide.sha256(),
-            box=fill.box,
-            label=result.label,
-            method=result.method,
-            steps=result.steps,
-            seed=result.seed,
-            model=generator.name,
-            model_sha256=generator.sha256,
-            evaluations=result.evaluations,
-            mpp=self.slide.mpp,
-        )
+        generator = self.generator
+        return EditRecord.of(self.slide, fill.box, fill.result, generator.name, generator.sha256)
 
     def accept(self) -> None:
         """Keep all fills in the edit store, or none when one cannot be written."""

@@ -4,14 +4,33 @@ from __future__ import annotations
 
 import uuid
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from napari_histoaug.edits.versions import versions
 
+if TYPE_CHECKING:
+    from napari_histoaug.slides import Slide
+
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+class Made(Protocol):
+    """What a generated result says of itself."""
+
+    @property
+    def label(self) -> str: ...
+    @property
+    def method(self) -> str: ...
+    @property
+    def steps(self) -> int: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def evaluations(self) -> int: ...
 
 
 class EditRecord(BaseModel):
@@ -59,3 +78,37 @@ class EditRecord(BaseModel):
     mpp: tuple[float, float] | None = None
     versions: dict[str, str] = Field(default_factory=versions)
     created: str = Field(default_factory=_now)
+
+    @classmethod
+    def of(
+        cls,
+        slide: Slide,
+        box: tuple[int, int, int, int],
+        made: Made,
+        model: str,
+        model_sha256: str,
+    ) -> EditRecord:
+        """Describe a generated result on a slide; hashes the slide when that was not done yet.
+
+        Parameters
+        ----------
+        slide : Slide
+        box : (y, x, height, width)
+            Level-0 pixels.
+        made : Made
+            Such as :class:`~napari_histoaug.generation.InpaintResult`.
+        model, model_sha256 : str
+            The generator's.
+        """
+        return cls(
+            slide_sha256=slide.sha256(),
+            box=box,
+            label=made.label,
+            method=made.method,
+            steps=made.steps,
+            seed=made.seed,
+            model=model,
+            model_sha256=model_sha256,
+            evaluations=made.evaluations,
+            mpp=slide.mpp,
+        )

@@ -155,33 +155,18 @@ def accept(handle: JobHandle, session: SlideSession, parts: Sequence[Part]) -> l
     All or nothing: when one part cannot be written, those before it are taken back.
     """
     handle.say("Hashing the slide…")
-    slide_sha256 = session.slide.sha256()
+    session.slide.sha256()  # remembered by the slide
     handle.say("Writing the edit…")
     return session.edits.accept_all(
-        [
-            (part.image, part.changed, _record(session, slide_sha256, part), part.hole)
-            for part in parts
-        ]
+        [(part.image, part.changed, _record(session, part), part.hole) for part in parts]
     )
 
 
-def _record(session: SlideSession, slide_sha256: str, part: Part) -> EditRecord:
+def _record(session: SlideSession, part: Part) -> EditRecord:
     """The provenance of a finished box."""
     from napari_histoaug.edits import EditRecord
 
-    result = part.result
-    return EditRecord(
-        slide_sha256=slide_sha256,
-        box=part.box,
-        label=result.label,
-        method=result.method,
-        steps=result.steps,
-        seed=result.seed,
-        model=part.model,
-        model_sha256=part.model_sha256,
-        evaluations=result.evaluations,
-        mpp=session.slide.mpp,
-    )
+    return EditRecord.of(session.slide, part.box, part.result, part.model, part.model_sha256)
 
 
 def export(handle: JobHandle, session: SlideSession, folder: Path, value: int) -> Path:
