@@ -1,5 +1,6 @@
 """What the expert said: QuPath GeoJSON documents, the class table, label masks."""
 
+from napari_histoaug.annotations.areas import SummedAreas
 from napari_histoaug.annotations.classes import ClassTable, TissueClass, preset_names
 from napari_histoaug.annotations.document import Document, Feature
 from napari_histoaug.annotations.errors import AnnotationError, QuPathWarning
@@ -15,6 +16,7 @@ __all__ = [
     "Document",
     "Feature",
     "QuPathWarning",
+    "SummedAreas",
     "TissueClass",
     "connected_areas",
     "export_for_qupath",
