@@ -72,8 +72,10 @@ $(STAMPS)/demo: $(STAMPS)/torch pyproject.toml
 	$(call install,-e '.[pyqt5]')
 	touch $@
 
+# torch-fidelity is what the metrics are tested against; the torchvision it asks for would replace torch.
 $(STAMPS)/dev: $(STAMPS)/demo
 	$(call install,-e '.[pyqt5$(,)pyqt6$(,)train$(,)dev]')
+	$(PIP) install --quiet --no-deps torch-fidelity==0.4.0
 	touch $@
 
 install: system $(STAMPS)/dev
