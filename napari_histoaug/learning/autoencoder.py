@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from napari_histoaug.learning.adversarial import (
+    adversarial_weight,
+    fooling_loss,
+    judging_loss,
+    new_discriminator,
+)
 from napari_histoaug.learning.config import AutoencoderTraining, ConfigError
+from napari_histoaug.learning.loop import StepLoss
 from napari_histoaug.learning.perceptual import perceptual_loss
 from napari_histoaug.learning.tissue import Tissue
 from napari_histoaug.models import TinyAutoencoder, VQAutoencoder, channels_last, load_autoencoder
@@ -22,21 +31,36 @@ class AutoencoderTask:
     def __init__(self, config: AutoencoderTraining, train: Tissue, held_out: Tissue) -> None:
         self.config, self.train, self.held_out = config, train, held_out
         self.perceptual = perceptual_loss(config.perceptual.network)
+        self.opponent: nn.Module | None = new_discriminator(config.adversarial)
+        self.opponent_rate = config.adversarial.learning_rate
 
-    def loss(self, model: nn.Module, step: int) -> Tensor:
-        """L1 + perceptual + codebook and commitment loss of the batch that belongs to `step`."""
+    def loss(self, model: nn.Module, step: int) -> StepLoss:
+        """Every term of the loss of the batch that belongs to `step`."""
         seed = [self.config.loop.seed, 0, step]
         image = self._crops(self.train, seed, self.config.loop.batch)
         # The noise a network draws itself shall depend on the step only, too.
         torch.manual_seed(int(np.random.default_rng(seed).integers(2**31)))
         out, extra = model(image)
         out = out.float()
-        loss = F.l1_loss(out, image) + extra.float()
+        parts = {"l1": F.l1_loss(out, image), "codebook": extra.float()}
         if self.config.hue_weight:
-            loss = loss + self.config.hue_weight * hue_loss(out, image)
+            parts["hue"] = self.config.hue_weight * hue_loss(out, image)
         if self.perceptual is not None:
-            loss = loss + self.config.perceptual.weight * self.perceptual(out, image)
-        return loss
+            parts["perceptual"] = self.config.perceptual.weight * self.perceptual(out, image)
+        judging = self._oppose(parts, image, out, step)
+        return StepLoss(torch.stack(list(parts.values())).sum(), parts, judging)
+
+    def _oppose(
+        self, parts: dict[str, Tensor], image: Tensor, out: Tensor, step: int
+    ) -> Callable[[nn.Module], Tensor] | None:
+        """Add the discriminator's verdict to `parts`; return how it is taught itself."""
+        adversarial = self.config.adversarial
+        if self.opponent is None or step < adversarial.start_step:
+            return None
+        weight = adversarial_weight(adversarial, step)
+        parts["adversarial"] = weight * fooling_loss(self.opponent(out))
+        shown = torch.cat([image, out.detach()])
+        return lambda opponent: judging_loss(opponent(shown))
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """PSNR, in dB, on fixed held-out crops."""

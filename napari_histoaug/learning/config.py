@@ -62,6 +62,17 @@ class PerceptualConfig(_Section):
     weight: float = Field(0.5, ge=0)
 
 
+class AdversarialConfig(_Section):
+    """A patch discriminator trained against the autoencoder; none with weight 0."""
+
+    weight: float = Field(0.0, ge=0, description="of its verdict beside the absolute error")
+    start_step: int = Field(0, ge=0, description="it neither learns nor counts before")
+    ramp: int = Field(200, ge=1, description="steps until its verdict counts in full")
+    learning_rate: float = Field(2e-4, gt=0, description="of the discriminator")
+    width: int = Field(32, ge=8, description="channels of its first layer")
+    layers: int = Field(3, ge=1, le=5, description="halvings; 2 sees patches of 34 px, 3 of 70 px")
+
+
 class AutoencoderTraining(_Section):
     """``train_autoencoder.py``."""
 
@@ -73,6 +84,7 @@ class AutoencoderTraining(_Section):
     freeze_encoder: bool = False
     perceptual: PerceptualConfig = PerceptualConfig()
     hue_weight: float = Field(0.0, ge=0, description="weight of the colour-difference term")
+    adversarial: AdversarialConfig = AdversarialConfig()
 
 
 class DiffusionTraining(_Section):

@@ -11,6 +11,7 @@ from napari_histoaug.diffusion import linear_schedule
 from napari_histoaug.diffusion.predictions import add_noise, velocity
 from napari_histoaug.learning.config import DiffusionTraining
 from napari_histoaug.learning.holes import soft_labels, training_hole
+from napari_histoaug.learning.loop import StepLoss
 from napari_histoaug.learning.tissue import Tissue
 from napari_histoaug.models import SpadeUNet, channels_last
 
@@ -32,9 +33,12 @@ class DiffusionTask:
         self.config, self.train, self.held_out = config, train, held_out
         self.schedule = linear_schedule(1000)
 
-    def loss(self, model: nn.Module, step: int) -> Tensor:
+    opponent: nn.Module | None = None
+    opponent_rate = 0.0
+
+    def loss(self, model: nn.Module, step: int) -> StepLoss:
         """Mean squared error over the holes of the batch that belongs to `step`."""
-        return self._loss(model, self.train, [self.config.loop.seed, 0, step])
+        return StepLoss(self._loss(model, self.train, [self.config.loop.seed, 0, step]))
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """The same loss on fixed held-out batches."""

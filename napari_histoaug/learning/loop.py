@@ -12,7 +12,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,17 +22,45 @@ from torch import Tensor, nn
 
 from napari_histoaug.errors import HistoaugError
 from napari_histoaug.learning.config import LoopConfig
+from napari_histoaug.learning.learner import Learner
 from napari_histoaug.models.checkpoints import load_tensors, read_json, save_tensors, write_json
+
+OPPONENT_BETAS = (0.5, 0.9)  # an opponent's past is soon out of date
 
 
 class TrainingError(HistoaugError):
     """Training that cannot go on, and what was kept."""
 
 
-class Task(Protocol):
-    """What is being learnt: the loss of a batch, and of fixed held-out batches."""
+@dataclass
+class StepLoss:
+    """What one batch says.
 
-    def loss(self, model: nn.Module, step: int) -> Tensor:
+    Attributes
+    ----------
+    total : Tensor, scalar
+        What the network's weights descend.
+    parts : dict of str to Tensor, scalars
+        The terms `total` is made of, for the log.
+    judging : callable, optional
+        Called with the task's opponent: that one's own loss on what the network just made.
+    """
+
+    total: Tensor
+    parts: dict[str, Tensor] = field(default_factory=dict)
+    judging: Callable[[nn.Module], Tensor] | None = None
+
+
+class Task(Protocol):
+    """What is being learnt: the loss of a batch, and of fixed held-out batches.
+
+    ``opponent`` is a second network, taught against the first with an optimiser of its own.
+    """
+
+    opponent: nn.Module | None
+    opponent_rate: float
+
+    def loss(self, model: nn.Module, step: int) -> StepLoss:
         """Loss of the batch that belongs to `step`."""
         ...
 
@@ -85,9 +113,12 @@ class Run:
             torch.set_num_threads(config.threads)
         self.config, self.task = config, task
         self.accelerator = Accelerator(mixed_precision=config.precision)
-        trained = [p for p in model.parameters() if p.requires_grad]
-        optimizer = torch.optim.Adam(trained, lr=config.learning_rate)
-        self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
+        self.learner = Learner(model, config.learning_rate, self.accelerator)
+        self.opponent = (
+            None
+            if task.opponent is None
+            else Learner(task.opponent, task.opponent_rate, self.accelerator, OPPONENT_BETAS)
+        )
         self.average = Average(self.bare, config.ema)
         self.progress = Progress()
         config.out.mkdir(parents=True, exist_ok=True)
@@ -96,7 +127,7 @@ class Run:
     @property
     def bare(self) -> nn.Module:
         """The network itself, without what accelerate wrapped around it."""
-        return self.accelerator.unwrap_model(self.model)
+        return self.learner.bare
 
     def fit(self, say: Callable[[str], None]) -> None:
         """Train to the configured end; saves on the way, at the end, and on Ctrl-C.
@@ -128,38 +159,45 @@ class Run:
         out_of_time = minutes is not None and self.progress.seconds >= 60 * minutes
         return out_of_time or self.progress.step >= self.config.steps
 
-    def _step(self) -> float:
+    def _step(self) -> StepLoss:
         step, c = self.progress.step, self.config
-        rate = min(1.0, (step + 1) / max(c.warmup, 1)) * c.decay_to ** (step / c.steps)
-        for group in self.optimizer.param_groups:
-            group["lr"] = c.learning_rate * rate
-        self.model.train()
+        share = min(1.0, (step + 1) / max(c.warmup, 1)) * c.decay_to ** (step / c.steps)
+        self.bare.train()
+        if self.opponent is not None:
+            self.opponent.bare.requires_grad_(False)
         with self.accelerator.autocast():
-            loss = self.task.loss(self.model, step)
-        value = float(loss.detach())
-        if not math.isfinite(value):
+            loss = self.task.loss(self.learner.network, step)
+        if not math.isfinite(float(loss.total.detach())):
             raise TrainingError(
                 f"The loss is not a number at step {step}; lower loop.learning_rate and run again "
                 f"from the checkpoint in {c.out}."
             )
-        self.accelerator.backward(loss)
-        self.accelerator.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.learner.descend(loss.total, share)
+        self._teach_opponent(loss)
         self.average.update(self.bare, step)
-        return value
+        return loss
 
-    def _report(self, loss: float, say: Callable[[str], None]) -> None:
+    def _teach_opponent(self, loss: StepLoss) -> None:
+        if self.opponent is None or loss.judging is None:
+            return
+        self.opponent.bare.requires_grad_(True)
+        with self.accelerator.autocast():
+            own = loss.judging(self.opponent.network)
+        loss.parts["discriminator"] = own
+        self.opponent.descend(own, 1.0)
+
+    def _report(self, loss: StepLoss, say: Callable[[str], None]) -> None:
         p, c = self.progress, self.config
         pace = p.seconds / p.step
         left = pace * (c.steps - p.step)
         if c.minutes is not None:
             left = min(left, 60 * c.minutes - p.seconds)
         say(
-            f"step {p.step}/{c.steps}, loss {loss:.4f}, {pace:.2f} s a step, "
+            f"step {p.step}/{c.steps}, loss {float(loss.total.detach()):.4f}, {pace:.2f} s a step, "
             f"{left / 60:.0f} min left"
         )
-        self._log({"loss": loss})
+        parts = {name: float(part.detach()) for name, part in loss.parts.items()}
+        self._log({"loss": float(loss.total.detach()), **parts})
 
     def _validate(self, say: Callable[[str], None]) -> None:
         held_out = self.with_average(self.task.validate)
@@ -191,9 +229,10 @@ class Run:
         temporary = folder.with_name(folder.name + ".part")
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
-        save_tensors(self.bare.state_dict(), temporary / "model.safetensors")
+        self.learner.save(temporary, "model")
+        if self.opponent is not None:
+            self.opponent.save(temporary, "opponent")
         save_tensors(self.average.weights, temporary / "average.safetensors")
-        torch.save(self.optimizer.state_dict(), temporary / "optimizer.pt")
         write_json(temporary / "state.json", vars(self.progress))
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(temporary, folder)
@@ -205,9 +244,11 @@ class Run:
         if not found:
             return
         folder = found[-1]
-        self.bare.load_state_dict(load_tensors(folder / "model.safetensors"))
-        self.average.weights = load_tensors(folder / "average.safetensors")
-        self.optimizer.load_state_dict(torch.load(folder / "optimizer.pt", weights_only=True))
+        self.learner.load(folder, "model")
+        if self.opponent is not None and (folder / "opponent.safetensors").exists():
+            self.opponent.load(folder, "opponent")
+        for name, tensor in load_tensors(folder / "average.safetensors").items():
+            self.average.weights[name].copy_(tensor)
         self.progress = Progress(**read_json(folder / "state.json"))
 
 

@@ -7,22 +7,25 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from napari_histoaug.learning.config import LoopConfig
-from napari_histoaug.learning.loop import Average, Run, TrainingError, checkpoints
+from napari_histoaug.learning.loop import Average, Run, StepLoss, TrainingError, checkpoints
 
 
 class LineTask:
     """Fit y = 3 x - 1 from batches that depend on the step only."""
 
+    opponent = None
+    opponent_rate = 0.0
+
     def __init__(self, spoil_at: int | None = None) -> None:
         self.spoil_at = spoil_at
 
-    def loss(self, model: nn.Module, step: int) -> Tensor:
+    def loss(self, model: nn.Module, step: int) -> StepLoss:
         x = torch.randn(8, 1, generator=torch.Generator().manual_seed(step))
         error = (model(x) - (3 * x - 1)).square().mean()
-        return error * float("nan") if step == self.spoil_at else error
+        return StepLoss(error * float("nan") if step == self.spoil_at else error)
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         x = torch.linspace(-1, 1, 9)[:, None]
