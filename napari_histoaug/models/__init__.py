@@ -13,10 +13,12 @@ from napari_histoaug.models.autoencoders import (
 from napari_histoaug.models.checkpoints import (
     ModelError,
     load_autoencoder,
+    load_segmenter,
     load_unet,
     save_network,
 )
 from napari_histoaug.models.layout import channels_last
+from napari_histoaug.models.segmentation_unet import SegmentationUNet, SegmentationUNetConfig
 from napari_histoaug.models.spade_unet import PRESETS, SpadeUNet, SpadeUNetConfig
 
 __all__ = [
@@ -25,6 +27,8 @@ __all__ = [
     "LatentSpace",
     "LatentStatistics",
     "ModelError",
+    "SegmentationUNet",
+    "SegmentationUNetConfig",
     "SpadeUNet",
     "SpadeUNetConfig",
     "TinyAutoencoder",
@@ -33,6 +37,7 @@ __all__ = [
     "VQAutoencoderConfig",
     "channels_last",
     "load_autoencoder",
+    "load_segmenter",
     "load_taesd",
     "load_unet",
     "save_network",

@@ -23,6 +23,7 @@ from napari_histoaug.models.autoencoders import (
     VQAutoencoder,
     VQAutoencoderConfig,
 )
+from napari_histoaug.models.segmentation_unet import SegmentationUNet, SegmentationUNetConfig
 from napari_histoaug.models.spade_unet import SpadeUNet, SpadeUNetConfig
 
 CONFIG = "config.json"
@@ -32,6 +33,7 @@ _KINDS: dict[str, tuple[type[BaseModel], Callable[[Any], nn.Module]]] = {
     "SpadeUNet": (SpadeUNetConfig, SpadeUNet),
     "TinyAutoencoder": (TinyAutoencoderConfig, TinyAutoencoder),
     "VQAutoencoder": (VQAutoencoderConfig, VQAutoencoder),
+    "SegmentationUNet": (SegmentationUNetConfig, SegmentationUNet),
 }
 
 
@@ -98,8 +100,8 @@ def save_network(model: nn.Module, folder: Path, *, dtype: torch.dtype | None = 
 
     Parameters
     ----------
-    model : SpadeUNet, TinyAutoencoder or VQAutoencoder
-        The network.
+    model : nn.Module
+        One of the networks of this room, with its ``config``.
     folder : Path
         Made when missing; existing files are replaced.
     dtype : torch.dtype, optional
@@ -185,6 +187,14 @@ def load_autoencoder(folder: Path) -> Autoencoder:
     model = load_network(folder)
     if not isinstance(model, TinyAutoencoder | VQAutoencoder):
         raise ModelError(f"{folder} holds a {type(model).__name__}, not an autoencoder.")
+    return model
+
+
+def load_segmenter(folder: Path) -> SegmentationUNet:
+    """Read a :class:`SegmentationUNet`; see :func:`load_network`."""
+    model = load_network(folder)
+    if not isinstance(model, SegmentationUNet):
+        raise ModelError(f"{folder} holds a {type(model).__name__}, not a SegmentationUNet.")
     return model
 
 
