@@ -8,12 +8,14 @@ from .noise import NoiseSource, SeededNoise
 from .plan import METHODS, evaluations
 from .predictions import (
     add_noise,
+    guided,
     noise_from_velocity,
     noise_from_x0,
     velocity,
     x0_from_noise,
     x0_from_velocity,
 )
+from .presets import PRESETS, Preset, preset
 from .repaint import repaint_schedule
 from .schedule import (
     SPACINGS,
@@ -28,10 +30,12 @@ from .steps import SOLVERS, History, ancestral_step, ddim_step, dpmpp_2m_step
 
 __all__ = [
     "METHODS",
+    "PRESETS",
     "SOLVERS",
     "SPACINGS",
     "History",
     "NoiseSource",
+    "Preset",
     "SamplingError",
     "Schedule",
     "SeededNoise",
@@ -40,9 +44,11 @@ __all__ = [
     "ddim_step",
     "dpmpp_2m_step",
     "evaluations",
+    "guided",
     "linear_schedule",
     "noise_from_velocity",
     "noise_from_x0",
+    "preset",
     "repaint_schedule",
     "respaced_betas",
     "sample",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -24,6 +26,7 @@ def sample_inpainting(
     *,
     schedule: Schedule | None = None,
     steps: int | None = None,
+    timesteps: Sequence[int] | None = None,
     solver: str | None = None,
     spacing: str | None = None,
     eta: float = 0.0,
@@ -60,6 +63,9 @@ def sample_inpainting(
     steps : int, optional
         Noise levels (merged where they round to the same timestep). 20; 250 for "repaint"; 50 for
         "langevin".
+    timesteps : sequence of int, optional
+        The levels themselves, as training timesteps, noisiest first; instead of ``steps`` and
+        ``spacing``.
     solver : {"dpmpp-2m", "ddim", "ancestral"}, optional
         "dpmpp-2m" for "pixel-time", "ancestral" (the published one) otherwise.
     spacing : {"quadratic", "linear", "karras"}, optional
@@ -76,9 +82,11 @@ def sample_inpainting(
         Size of the Langevin steps in variances of the level, above 0 and below 2. Give a young
         network 1.0.
     start : Tensor, optional
-        An image (B, C, H, W) to start from (a donor), noised to the level that ``strength`` names.
+        An image (B, C, H, W) to start from (a donor), noised to the level that ``strength`` names
+        (SDEdit, Meng et al. 2022). What it holds outside the hole is never looked at.
     strength : float
-        The part of the levels to walk, 1.0 all. Below 1 only together with ``start``.
+        The part of the levels to walk, 1.0 all; the evaluations fall with it. Below 1 only together
+        with ``start``.
     clip : tuple of float, optional
         Bounds of clean predictions; nothing is clipped unless asked.
     noise : callable, optional
@@ -107,11 +115,13 @@ def sample_inpainting(
         method,
         steps,
         schedule=schedule,
+        timesteps=timesteps,
         solver=solver,
         spacing=spacing,
         jump_length=jump_length,
         jump_n_sample=jump_n_sample,
         corrections=corrections,
+        langevin_size=langevin_size,
         strength=strength,
     )
     if not bool(hole.any()):
@@ -132,8 +142,9 @@ def sample_inpainting(
     with torch.set_grad_enabled(known.requires_grad):
         x = chain.noise(tuple(known.shape))
         if start is not None:
-            x = add_noise(start.to(known), x, chain.alpha_bar(len(chain) - 1))
-        x = _walk(plan, chain, evaluate, x, langevin_size)
+            donor = torch.where(hole, start.to(known), known)
+            x = add_noise(donor, x, chain.alpha_bar(len(chain) - 1))
+        x = _walk(plan, chain, evaluate, x)
         return torch.where(hole, x, known)
 
 
@@ -143,6 +154,7 @@ def sample(
     *,
     schedule: Schedule | None = None,
     steps: int | None = None,
+    timesteps: Sequence[int] | None = None,
     solver: str | None = None,
     spacing: str | None = None,
     eta: float = 0.0,
@@ -168,6 +180,7 @@ def sample(
         torch.ones_like(known[:, :1], dtype=torch.bool),
         schedule=schedule,
         steps=steps,
+        timesteps=timesteps,
         solver=solver,
         spacing=spacing,
         eta=eta,
@@ -219,9 +232,9 @@ def _chain(
     return Chain(schedule, plan.timesteps, plan.solver, eta, moves, pastes)
 
 
-def _walk(plan: Plan, chain: Chain, evaluate: Evaluator, x: Tensor, langevin_size: float) -> Tensor:
+def _walk(plan: Plan, chain: Chain, evaluate: Evaluator, x: Tensor) -> Tensor:
     if plan.method == "repaint":
         return walk_repaint(chain, evaluate, x, plan.jump)
     if plan.method == "langevin":
-        return walk_langevin(chain, evaluate, x, plan.corrections, langevin_size)
+        return walk_langevin(chain, evaluate, x, plan.corrections, plan.langevin_size)
     return walk_pixel_time(chain, evaluate, x)

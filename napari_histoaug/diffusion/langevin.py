@@ -15,7 +15,6 @@ from torch import Tensor
 from .chain import Chain
 from .predictions import noise_from_x0
 from .repaint import paste_noised
-from .schedule import SamplingError
 from .watching import Evaluator
 
 # Best at 50 levels x 4 corrections of an exact Gaussian score. 1.7 is better still with fewer
@@ -24,7 +23,7 @@ STEP_SIZE = 1.4
 
 
 def walk_langevin(
-    chain: Chain, evaluate: Evaluator, x: Tensor, corrections: int, size: float = STEP_SIZE
+    chain: Chain, evaluate: Evaluator, x: Tensor, corrections: int, size: float
 ) -> Tensor:
     """Correct, then predict, at every level; each of the two pastes the known pixels afresh.
 
@@ -37,8 +36,6 @@ def walk_langevin(
     size : float
         See `langevin_step`.
     """
-    if not 0.0 < size < 2.0:
-        raise SamplingError(f"The size of a Langevin step has to lie between 0 and 2, not {size}.")
     for level in reversed(range(len(chain))):
         for _ in range(corrections):
             x = paste_noised(chain, evaluate, x, level)

@@ -6,8 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
+from .langevin import STEP_SIZE
 from .repaint import count_evaluations, repaint_schedule
-from .schedule import SamplingError, Schedule, Spacing, linear_schedule, spaced_timesteps
+from .schedule import (
+    SamplingError,
+    Schedule,
+    Spacing,
+    checked_timesteps,
+    linear_schedule,
+    spaced_timesteps,
+)
 from .steps import SOLVERS, Solver
 
 Method = Literal["pixel-time", "repaint", "langevin"]
@@ -45,6 +53,8 @@ class Plan:
         ``jump_length``, ``jump_n_sample`` (RePaint).
     corrections : int
         Langevin steps a level.
+    langevin_size : float
+        Their size in variances of the level.
     """
 
     method: Method
@@ -52,6 +62,7 @@ class Plan:
     timesteps: tuple[int, ...]
     jump: tuple[int, int]
     corrections: int
+    langevin_size: float
 
     @property
     def evaluations(self) -> int:
@@ -69,11 +80,13 @@ def make_plan(
     steps: int | None = None,
     *,
     schedule: Schedule | None = None,
+    timesteps: Sequence[int] | None = None,
     solver: str | None = None,
     spacing: str | None = None,
     jump_length: int = 10,
     jump_n_sample: int = 10,
     corrections: int = 4,
+    langevin_size: float = STEP_SIZE,
     strength: float = 1.0,
 ) -> Plan:
     """Settle a run; the parameters are those of `napari_histoaug.diffusion.sample_inpainting`."""
@@ -85,18 +98,41 @@ def make_plan(
         raise SamplingError(f"There is no solver '{solver}'; choose one of {', '.join(SOLVERS)}.")
     if corrections < 0:
         raise SamplingError(f"The number of corrections has to be 0 or more, not {corrections}.")
-    timesteps = spaced_timesteps(
-        linear_schedule() if schedule is None else schedule,
-        defaults.steps if steps is None else steps,
-        cast(Spacing, defaults.spacing if spacing is None else spacing),
-    )
+    if not 0.0 < langevin_size < 2.0:
+        raise SamplingError(
+            f"The size of a Langevin step has to lie between 0 and 2, not {langevin_size}."
+        )
+    schedule = linear_schedule() if schedule is None else schedule
+    levels = _levels(schedule, timesteps, steps, spacing, defaults)
     return Plan(
         cast(Method, method),
         cast(Solver, solver),
-        tuple(_last_part(timesteps, strength)),
+        tuple(_last_part(levels, strength)),
         (jump_length, jump_n_sample),
         corrections,
+        langevin_size,
     )
+
+
+def _levels(
+    schedule: Schedule,
+    timesteps: Sequence[int] | None,
+    steps: int | None,
+    spacing: str | None,
+    defaults: Defaults,
+) -> list[int]:
+    """The timesteps of the whole chain: those given, or those placed."""
+    if timesteps is None:
+        return spaced_timesteps(
+            schedule,
+            defaults.steps if steps is None else steps,
+            cast(Spacing, defaults.spacing if spacing is None else spacing),
+        )
+    if steps is not None or spacing is not None:
+        raise SamplingError(
+            "Give the timesteps, or how many there are and their spacing; not both."
+        )
+    return checked_timesteps(schedule, timesteps)
 
 
 def _last_part(timesteps: Sequence[int], strength: float) -> Sequence[int]:
@@ -112,6 +148,7 @@ def evaluations(
     steps: int | None = None,
     *,
     schedule: Schedule | None = None,
+    timesteps: Sequence[int] | None = None,
     spacing: str | None = None,
     jump_length: int = 10,
     jump_n_sample: int = 10,
@@ -129,6 +166,7 @@ def evaluations(
         method,
         steps,
         schedule=schedule,
+        timesteps=timesteps,
         spacing=spacing,
         jump_length=jump_length,
         jump_n_sample=jump_n_sample,

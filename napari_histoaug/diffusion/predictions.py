@@ -58,3 +58,15 @@ def noise_from_velocity(x: Tensor, v: Tensor, alpha_bar: Level) -> Tensor:
     """The noise that ``x`` and a predicted velocity imply."""
     a, s = _roots(alpha_bar, x)
     return a * v + s * x
+
+
+def guided(said: Tensor, silent: Tensor, scale: float) -> Tensor:
+    """Classifier-free guidance: ``silent + scale (said - silent)`` (Ho and Salimans 2022).
+
+    ``said`` and ``silent`` are one network's predictions with the label and with the null label, as
+    noise, image or velocity: the three are affine in each other, so guiding one guides all. Scale 1
+    is ``said`` to the bit, 0 is ``silent``.
+    """
+    if scale == 1.0:
+        return said
+    return silent + scale * (said - silent)

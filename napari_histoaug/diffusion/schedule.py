@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, get_args
 
 import torch
@@ -101,6 +102,17 @@ def spaced_timesteps(schedule: Schedule, steps: int, spacing: Spacing = "quadrat
     else:
         placed = _karras(schedule, grid)
     return list(dict.fromkeys(int(t) for t in placed.round()))
+
+
+def checked_timesteps(schedule: Schedule, timesteps: Sequence[int]) -> list[int]:
+    """Timesteps given by hand, as a list: strictly decreasing and inside the schedule."""
+    levels = [int(t) for t in timesteps]
+    falling = all(before > after for before, after in pairwise(levels))
+    if not levels or not falling or levels[-1] < 0 or levels[0] >= len(schedule):
+        raise SamplingError(
+            f"The timesteps have to fall strictly, from at most {len(schedule) - 1} to 0 or above."
+        )
+    return levels
 
 
 def _karras(schedule: Schedule, grid: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from napari_histoaug.diffusion import noise_from_velocity
+from napari_histoaug.diffusion import guided, noise_from_velocity
 from napari_histoaug.generation.device import autocast
 from napari_histoaug.generation.generator import Generator
 
@@ -56,7 +56,7 @@ class Denoiser:
             out = self.generator.unet(state, times, holes, self.labels, maps=self.maps).to(x.dtype)
         if twice:
             said, silent = out.chunk(2)
-            out = silent + self.guidance * (said - silent)
+            out = guided(said, silent, self.guidance)
         if self.generator.unet.config.prediction == "v":
             return noise_from_velocity(x, out, self.generator.schedule.gather(t))
         return out.clone()

@@ -101,6 +101,21 @@ def test_pixel_time_shows_the_network_clean_surroundings(scene):
     assert seen == spaced_timesteps(linear_schedule(), 9, "quadratic")
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_levels_may_be_given_by_hand(scene, method: str):
+    known, hole = scene
+    options: dict[str, Any] = {"jump_length": 2, "jump_n_sample": 2, "corrections": 1}
+    placed = sample_inpainting(
+        bent, known, hole, method, steps=6, spacing="karras", seed=3, **options
+    )
+    levels = spaced_timesteps(linear_schedule(), 6, "karras")
+    given = sample_inpainting(bent, known, hole, method, timesteps=levels, seed=3, **options)
+    assert torch.equal(given, placed)
+    assert evaluations(method, timesteps=levels, **options) == (
+        evaluations(method, steps=6, spacing="karras", **options)
+    )
+
+
 def test_pixel_time_ignores_noise_predicted_for_known_pixels(scene):
     known, hole = scene
 
@@ -270,6 +285,11 @@ def math_gain(a: float, v: float) -> float:
         {"method": "langevin", "langevin_size": 2.0},
         {"method": "repaint", "jump_length": 0},
         {"strength": 0.5},
+        {"timesteps": []},
+        {"timesteps": [5, 5, 0]},
+        {"timesteps": [1000, 0]},
+        {"timesteps": [5, -1]},
+        {"timesteps": [5, 0], "steps": 2},
     ],
 )
 def test_impossible_requests_are_one_sentence(scene, wrong: dict[str, Any]):

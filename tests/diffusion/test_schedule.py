@@ -10,6 +10,7 @@ from napari_histoaug.diffusion import (
     SamplingError,
     add_noise,
     evaluations,
+    guided,
     linear_schedule,
     noise_from_velocity,
     noise_from_x0,
@@ -127,3 +128,17 @@ def test_a_level_an_image_is_not_a_level_a_column():
     x = add_noise(x0, torch.zeros_like(x0), torch.tensor([0.25, 1.0], dtype=torch.float64))
     assert torch.equal(x, torch.tensor([0.5, 1.0]).reshape(2, 1, 1, 1).expand(2, 1, 2, 2))
     assert x.dtype == torch.float32
+
+
+def test_guidance_moves_along_the_line_from_silence_to_what_was_said():
+    generator = torch.Generator().manual_seed(0)
+    x0, said, silent = torch.randn(3, 2, 3, 4, 4, generator=generator)
+    assert torch.equal(guided(said, silent, 1.0), said)
+    assert torch.equal(guided(said, silent, 0.0), silent)
+    torch.testing.assert_close(guided(said, silent, 3.0), 3 * said - 2 * silent)
+    # of noise, image or velocity, guiding one guides all
+    x = add_noise(x0, silent, 0.4)
+    as_images = guided(x0_from_noise(x, said, 0.4), x0_from_noise(x, silent, 0.4), 1.7)
+    torch.testing.assert_close(
+        as_images, x0_from_noise(x, guided(said, silent, 1.7), 0.4), atol=1e-5, rtol=1e-5
+    )
