@@ -1,0 +1,98 @@
+"""Predicting a large image from overlapping windows whose borders cannot be seen.
+
+Windows of side P stand every P / 2 pixels, on one grid for the whole image, and are weighed by
+sin^2: the weights of all windows over a pixel add up to 1 exactly. No block needs to know what its
+neighbours computed, and what a pixel gets does not depend on how the image was cut into blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+Image = npt.NDArray[np.uint8]
+Float = npt.NDArray[np.float32]
+Box = tuple[int, int, int, int]
+Predict = Callable[[npt.NDArray[np.uint8]], Float]
+"""uint8 (N, P, P, 3) to float32 (N, classes, P, P)."""
+Read = Callable[[int, int, int, int], Image]
+"""(y, x, height, width), possibly reaching outside, to uint8 (height, width, 3)."""
+
+
+def window_weights(patch: int) -> Float:
+    """Hann weights (patch, patch) of one window; those of its neighbours complete them to 1.
+
+    Raises
+    ------
+    ValueError
+        For an odd side.
+    """
+    if patch < 2 or patch % 2:
+        raise ValueError(f"a window of {patch} pixels; its side must be even")
+    line = np.sin(np.pi * (np.arange(patch) + 0.5) / patch) ** 2
+    return np.outer(line, line).astype(np.float32)
+
+
+def window_starts(start: int, length: int, patch: int) -> range:
+    """First pixels of the windows that touch ``[start, start + length)`` along one axis."""
+    half = patch // 2
+    first = (start // half - 1) * half
+    return range(first, start + length, half)
+
+
+def predict_block(
+    predict: Predict,
+    read: Read,
+    box: Box,
+    patch: int,
+    *,
+    batch: int = 8,
+    wanted: Callable[[int, int], bool] | None = None,
+) -> Float | None:
+    """Predict one block of an image.
+
+    Parameters
+    ----------
+    predict : callable
+        The network: uint8 (N, patch, patch, 3) to probabilities float32 (N, classes, patch, patch).
+    read : callable
+        The image.
+    box : (y, x, height, width)
+        The block, in pixels of the image.
+    patch : int
+        Side of a window.
+    batch : int
+        Windows a call.
+    wanted : callable, optional
+        Told a window's first (y, x); False leaves its share at 0, for instance without tissue.
+
+    Returns
+    -------
+    float32 (classes, height, width) or None
+        None when no window was wanted.
+    """
+    y, x, height, width = box
+    rows, columns = window_starts(y, height, patch), window_starts(x, width, patch)
+    places = [(r, c) for r in rows for c in columns if wanted is None or wanted(r, c)]
+    if not places:
+        return None
+    top, left = rows[0], columns[0]
+    image = read(top, left, rows[-1] + patch - top, columns[-1] + patch - left)
+    weights = window_weights(patch)
+    total: Float | None = None
+    for some in _batches(places, batch):
+        windows = [image[r - top : r - top + patch, c - left : c - left + patch] for r, c in some]
+        found = predict(np.stack(windows))
+        if total is None:
+            total = np.zeros((found.shape[1], *image.shape[:2]), np.float32)
+        for (r, c), part in zip(some, found, strict=True):
+            total[:, r - top : r - top + patch, c - left : c - left + patch] += part * weights
+    assert total is not None
+    return total[:, y - top : y - top + height, x - left : x - left + width]
+
+
+def _batches(items: Sequence[tuple[int, int]], size: int) -> Iterator[Sequence[tuple[int, int]]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
