@@ -17,13 +17,15 @@ from napari_histoaug.models.checkpoints import (
     load_unet,
     save_network,
 )
+from napari_histoaug.models.diffusers_autoencoder import DiffusersAutoencoder
 from napari_histoaug.models.layout import channels_last
 from napari_histoaug.models.segmentation_unet import SegmentationUNet, SegmentationUNetConfig
-from napari_histoaug.models.spade_unet import PRESETS, SpadeUNet, SpadeUNetConfig
+from napari_histoaug.models.spade_unet import PRESETS, SpadeUNet, SpadeUNetConfig, pool_labels
 
 __all__ = [
     "PRESETS",
     "Autoencoder",
+    "DiffusersAutoencoder",
     "LatentSpace",
     "LatentStatistics",
     "ModelError",
@@ -40,5 +42,6 @@ __all__ = [
     "load_segmenter",
     "load_taesd",
     "load_unet",
+    "pool_labels",
     "save_network",
 ]

@@ -1,8 +1,9 @@
 """Autoencoders: pixels to latents and back.
 
-Two kinds: the VQ-VAE of the thesis (diffusers' ``VQModel``, optionally on pixel-unshuffled input)
-and a small convolutional one in the shape of TAESD. Both map RGB in [-1, 1] to latents and back;
-:class:`LatentSpace` adds the measured statistics, so that a diffusion network sees unit variance.
+Two kinds of our own: the VQ-VAE of the thesis (diffusers' ``VQModel``, optionally on
+pixel-unshuffled input) and a small convolutional one in the shape of TAESD; and any autoencoder of
+diffusers as it is. All map RGB in [-1, 1] to latents and back; :class:`LatentSpace` adds the
+measured statistics, so that a diffusion network sees unit variance.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
+
+from napari_histoaug.models.diffusers_autoencoder import DiffusersAutoencoder
 
 COLOUR_SCALE = 2.5
 """Brings the mean colours of stained tissue, in [-1, 1], to about unit variance."""
@@ -301,7 +304,7 @@ class VQAutoencoder(nn.Module):
         return F.pixel_shuffle(out.sample, self.config.unshuffle), out.commit_loss.mean()
 
 
-Autoencoder = TinyAutoencoder | VQAutoencoder
+Autoencoder = TinyAutoencoder | VQAutoencoder | DiffusersAutoencoder
 
 
 class LatentStatistics(BaseModel):

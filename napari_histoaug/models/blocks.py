@@ -60,10 +60,16 @@ class TwoLevelTime(nn.Module):
 
     def forward(self, x: Tensor, noisy: Tensor, clean: Tensor, hole: Tensor) -> Tensor:
         """Modulate `x` (B, C, H, W) by embeddings (B, width) mixed by `hole` (B, 1, H, W)."""
-        at_t = self.project(noisy)[:, :, None, None]
-        at_zero = self.project(clean)[:, :, None, None]
-        scale, shift = (hole * at_t + (1 - hole) * at_zero).chunk(2, dim=1)
-        return x * (1 + scale) + shift
+        # Mixing the two results is mixing the two embeddings' scales and shifts, but never builds a
+        # map of either: three passes over x, and lerp is exact where the hole is 0 or 1.
+        at_t, at_zero = (_affine(x, self.project(embedding)) for embedding in (noisy, clean))
+        return torch.lerp(at_zero, at_t, hole.to(at_t.dtype))
+
+
+def _affine(x: Tensor, scale_and_shift: Tensor) -> Tensor:
+    """``x (1 + scale) + shift`` of `x` (B, C, H, W), in its dtype, by (B, 2C)."""
+    scale, shift = scale_and_shift.to(x.dtype)[:, :, None, None].chunk(2, dim=1)
+    return torch.addcmul(shift, x, 1 + scale)
 
 
 class Modulation(nn.Module):
@@ -76,9 +82,10 @@ class Modulation(nn.Module):
         nn.init.normal_(self.out.weight, std=0.02)
 
     def forward(self, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (scale, shift), each (B, channels, H, W), of soft labels (B, K, H, W)."""
+        """Return (1 + scale, shift), each (B, channels, H, W), of soft labels (B, K, H, W)."""
         scale, shift = self.out(F.relu(self.shared(labels))).chunk(2, dim=1)
-        return scale, shift
+        # Halves of one tensor would be read with gaps at every step.
+        return 1 + scale, shift.contiguous(memory_format=torch.channels_last)
 
 
 class ResidualBlock(nn.Module):
@@ -119,7 +126,8 @@ class ResidualBlock(nn.Module):
         """Return (B, outputs, H, W); `spade` is this block's own modulation, if it has one."""
         h = self.norm1(x)
         if spade is not None:
-            h = h * (1 + spade[0]) + spade[1]
+            factor, shift = spade
+            h = torch.addcmul(shift.to(h.dtype), h, factor.to(h.dtype))
         h = self.conv1(F.silu(h))
         h = self.time(self.norm2(h), noisy, clean, hole)
         return self.skip(x) + self.conv2(self.dropout(F.silu(h)))

@@ -23,6 +23,11 @@ from napari_histoaug.models.autoencoders import (
     VQAutoencoder,
     VQAutoencoderConfig,
 )
+from napari_histoaug.models.diffusers_autoencoder import (
+    DiffusersAutoencoder,
+    known_kinds,
+    load_diffusers,
+)
 from napari_histoaug.models.segmentation_unet import SegmentationUNet, SegmentationUNetConfig
 from napari_histoaug.models.spade_unet import SpadeUNet, SpadeUNetConfig
 
@@ -105,9 +110,13 @@ def save_network(model: nn.Module, folder: Path, *, dtype: torch.dtype | None = 
     folder : Path
         Made when missing; existing files are replaced.
     dtype : torch.dtype, optional
-        Store floating-point tensors in this type, e.g. ``torch.float16``.
+        Store floating-point tensors in this type, e.g. ``torch.float16``; a diffusers autoencoder
+        keeps its own.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    if isinstance(model, DiffusersAutoencoder):
+        model.save(folder)
+        return
     config = model.config
     assert isinstance(config, BaseModel)
     write_json(
@@ -183,10 +192,37 @@ def load_unet(folder: Path) -> SpadeUNet:
 
 
 def load_autoencoder(folder: Path) -> Autoencoder:
-    """Read an autoencoder; see :func:`load_network`."""
+    """Read an autoencoder, one of ours or one that diffusers wrote.
+
+    Raises
+    ------
+    ModelError
+        See :func:`load_network`; also when diffusers cannot use the folder.
+    """
+    kind = read_json(folder / CONFIG).get("_class_name")
+    if kind not in _KINDS and kind in known_kinds():
+        return _load_foreign(folder, str(kind))
     model = load_network(folder)
     if not isinstance(model, TinyAutoencoder | VQAutoencoder):
         raise ModelError(f"{folder} holds a {type(model).__name__}, not an autoencoder.")
+    return model
+
+
+def _load_foreign(folder: Path, kind: str) -> DiffusersAutoencoder:
+    try:
+        model, missing = load_diffusers(folder, kind)
+    except (OSError, ValueError, TypeError, RuntimeError, AttributeError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:200].rstrip(".")
+        raise ModelError(
+            f"The autoencoder {kind} in {folder} cannot be used ({reason}); choose another one."
+        ) from None
+    if missing:
+        raise ModelError(f"{folder} lacks the tensor {missing[0]} of {kind}; get the model again.")
+    for name, tensor in model.state_dict().items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise ModelError(
+                f"{folder} holds values in {name} that are not finite; get the model again."
+            )
     return model
 
 
@@ -196,6 +232,11 @@ def load_segmenter(folder: Path) -> SegmentationUNet:
     if not isinstance(model, SegmentationUNet):
         raise ModelError(f"{folder} holds a {type(model).__name__}, not a SegmentationUNet.")
     return model
+
+
+def network_files(folder: Path) -> list[Path]:
+    """The configuration and the weights of a network folder, in a fixed order."""
+    return [folder / CONFIG, *sorted(folder.glob("*.safetensors"))]
 
 
 def sha256_of(paths: list[Path]) -> str:

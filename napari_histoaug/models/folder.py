@@ -11,11 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_histoaug.models.autoencoders import Autoencoder, LatentSpace, LatentStatistics
 from napari_histoaug.models.checkpoints import (
-    CONFIG,
-    WEIGHTS,
     ModelError,
     load_autoencoder,
     load_unet,
+    network_files,
     read_json,
     save_network,
     sha256_of,
@@ -130,7 +129,7 @@ def load_parts(folder: Path) -> GeneratorParts:
         space = LatentSpace(load_autoencoder(folder / "autoencoder"), index.latents).eval()
     _check_fit(folder, index, unet, space)
     parts = ["unet", "autoencoder"] if space else ["unet"]
-    files = [folder / part / name for part in parts for name in (CONFIG, WEIGHTS)]
+    files = [file for part in parts for file in network_files(folder / part)]
     return GeneratorParts(index, schedule, unet, space, sha256_of([folder / INDEX, *files]))
 
 

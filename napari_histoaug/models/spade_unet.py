@@ -41,9 +41,9 @@ PRESETS: dict[str, SpadeUNetConfig] = {
     # The thesis: four down-samplings, attention in the bottleneck, about 90 M parameters.
     "thesis-90m": SpadeUNetConfig(spade_hidden=224, prediction="epsilon"),
     "latent": SpadeUNetConfig(channels=4, spade_hidden=224, prediction="epsilon"),
-    # Small enough to ship and to run on a laptop: 11.4 M parameters.
+    # What is shipped: small enough for a laptop, 11.4 M parameters.
     "bundled": SpadeUNetConfig(
-        channels=32,
+        channels=12,
         width=96,
         multipliers=(1, 2, 2),
         blocks=1,
@@ -55,8 +55,10 @@ PRESETS: dict[str, SpadeUNetConfig] = {
 SpadeMaps = list[tuple[Tensor, Tensor]]
 
 
-def _pool(labels: Tensor, height: int, width: int) -> Tensor:
-    """Area-pool soft labels: thin structures become fractions instead of vanishing."""
+def pool_labels(labels: Tensor, height: int, width: int) -> Tensor:
+    """Area-pool soft labels (B, K, H, W): thin structures become fractions, they never vanish."""
+    if tuple(labels.shape[2:]) == (height, width):
+        return labels
     return F.adaptive_avg_pool2d(labels, (height, width))
 
 
@@ -136,7 +138,7 @@ class SpadeUNet(nn.Module):
                 self.up_samples.append(nn.Conv2d(channels, channels, 3, padding=1))
 
     def modulations(self, labels: Tensor, size: tuple[int, int]) -> SpadeMaps:
-        """Return every decoder block's SPADE scale and shift for a fixed label map.
+        """Return every decoder block's SPADE factor (1 + scale) and shift for a fixed label map.
 
         Parameters
         ----------
@@ -154,7 +156,7 @@ class SpadeUNet(nn.Module):
         index = 0
         for level in reversed(range(levels)):
             cell = self.config.unshuffle * 2**level
-            pooled = _pool(labels, size[0] // cell, size[1] // cell)
+            pooled = pool_labels(labels, size[0] // cell, size[1] // cell)
             for _ in range(self.config.blocks + 1):
                 block = self.up_blocks[index]
                 assert isinstance(block, ResidualBlock)
@@ -199,7 +201,7 @@ class SpadeUNet(nn.Module):
         m = hole.to(x.dtype)
         parts = [F.pixel_unshuffle(x, c.unshuffle), F.pixel_unshuffle(m, c.unshuffle)]
         if c.label_input:
-            parts.append(_pool(labels, parts[0].shape[2], parts[0].shape[3]).to(x.dtype))
+            parts.append(pool_labels(labels, parts[0].shape[2], parts[0].shape[3]).to(x.dtype))
         noisy, clean = self._times(t, dataset, x.dtype)
         holes = [F.avg_pool2d(m, c.unshuffle)]
         for _ in c.multipliers[1:]:
