@@ -2,5 +2,21 @@
 
 from napari_histoaug.segmentation.error_map import Outcome, error_map
 from napari_histoaug.segmentation.errors import SegmentationError
+from napari_histoaug.segmentation.polygons import outline_labels
+from napari_histoaug.segmentation.prediction_store import PredictionStore
+from napari_histoaug.segmentation.segmenter import (
+    Segmenter,
+    available_segmenters,
+    load_segmenter,
+)
 
-__all__ = ["Outcome", "SegmentationError", "error_map"]
+__all__ = [
+    "Outcome",
+    "PredictionStore",
+    "SegmentationError",
+    "Segmenter",
+    "available_segmenters",
+    "error_map",
+    "load_segmenter",
+    "outline_labels",
+]
