@@ -4,7 +4,7 @@ Nothing here knows what an image shows or which network denoises it.
 """
 
 from .inpainting import sample, sample_inpainting
-from .noise import NoiseSource, SeededNoise
+from .noise import FieldNoise, NoiseSource, SeededNoise
 from .plan import METHODS, evaluations
 from .predictions import (
     add_noise,
@@ -27,18 +27,23 @@ from .schedule import (
     spaced_timesteps,
 )
 from .steps import SOLVERS, History, ancestral_step, ddim_step, dpmpp_2m_step
+from .windows import Window, WindowDenoiser, Windowed
 
 __all__ = [
     "METHODS",
     "PRESETS",
     "SOLVERS",
     "SPACINGS",
+    "FieldNoise",
     "History",
     "NoiseSource",
     "Preset",
     "SamplingError",
     "Schedule",
     "SeededNoise",
+    "Window",
+    "WindowDenoiser",
+    "Windowed",
     "add_noise",
     "ancestral_step",
     "ddim_step",

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from napari_histoaug.diffusion import SamplingError, SeededNoise
+from napari_histoaug.diffusion import FieldNoise, SamplingError, SeededNoise
 
 
 def test_an_image_does_not_know_its_batch():
@@ -41,3 +41,23 @@ def test_dtypes_share_the_numbers():
 def test_too_few_seeds_are_refused():
     with pytest.raises(SamplingError):
         SeededNoise([1])((2, 1, 4, 4))
+
+
+def test_a_field_belongs_to_places():
+    whole = FieldNoise(3)((1, 3, 100, 150))
+    part = FieldNoise(3, origin=(30, -20))((1, 2, 80, 70))
+    assert torch.equal(part[:, :, :70, 20:], whole[:, :2, 30:, :50])
+    seeds = FieldNoise([8, 3])((2, 3, 100, 20))
+    assert torch.equal(seeds[1:], whole[..., :20])
+
+
+def test_a_field_is_standard_normal_and_shares_nothing():
+    source, other = FieldNoise(0, torch.float64), FieldNoise(1, torch.float64, stream=1)
+    draws = torch.cat([source((2, 1, 128, 128)), source((1, 1, 128, 128)), other((1, 1, 128, 128))])
+    squares = draws.reshape(4, 2, 64, 2, 64).transpose(2, 3).reshape(16, -1)
+    correlation = torch.corrcoef(squares) - torch.eye(16, dtype=torch.float64)
+    assert correlation.abs().max() < 0.08
+    assert abs(squares.mean()) < 0.02
+    assert squares.std() == pytest.approx(1, abs=0.02)
+    with pytest.raises(SamplingError):
+        FieldNoise([1])((2, 1, 4, 4))
