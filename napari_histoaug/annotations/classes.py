@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -43,6 +43,9 @@ class TissueClass(BaseModel):
         ones the class that stands earlier in the table.
     aliases : tuple of str
         Other spellings that mean this class.
+    ignore : bool
+        Known, but never painted or counted (an artefact, for instance). QuPath's own mark for
+        that, a trailing ``*``, is understood without an entry.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,6 +54,35 @@ class TissueClass(BaseModel):
     color: tuple[Byte, Byte, Byte]
     priority: int = 0
     aliases: tuple[str, ...] = ()
+    ignore: bool = False
+
+
+class UnknownClass(NamedTuple):
+    """A class that the table does not know: its name, how often it occurs, what it looks like."""
+
+    name: str
+    features: int
+    nearest: str | None
+
+
+class UnknownClassError(AnnotationError):
+    """Annotations use classes that the table does not know.
+
+    Attributes
+    ----------
+    unknown : tuple of UnknownClass
+    """
+
+    def __init__(self, source: str, unknown: Iterable[UnknownClass], known: Iterable[str]) -> None:
+        self.unknown = tuple(unknown)
+        each = (
+            f"{name!r} ({count}{f', nearest {near!r}' if near else ''})"
+            for name, count, near in self.unknown
+        )
+        super().__init__(
+            f"{source} use classes that the class table ({_listed(known)}) does not know: "
+            f"{_listed(each)}; rename them, or give them an alias or an ignored entry in the table."
+        )
 
 
 class ClassTable(BaseModel):
@@ -175,6 +207,33 @@ class ClassTable(BaseModel):
     def color_of(self, name: str) -> tuple[int, int, int]:
         """Return the (red, green, blue) colour of a class, 0-255."""
         return self.classes[self.index_of(name)].color
+
+    def is_ignored(self, name: str) -> bool:
+        """Tell whether a class is known and not wanted: marked so here, or by a trailing ``*``."""
+        index = self.find(name)
+        return name.strip().endswith("*") if index is None else self.classes[index].ignore
+
+    def check(self, counts: Mapping[str | None, int], source: str = "The annotations") -> None:
+        """Stop when annotations use classes that the table does not know.
+
+        Parameters
+        ----------
+        counts : mapping of (str or None) to int
+            How many features each class has, as ``class_counts()`` of a document or an index gives
+            it. The unclassified ones (None) are no reason to stop.
+        source : str
+            What the sentence calls the annotations, a file name for instance.
+
+        Raises
+        ------
+        UnknownClassError
+            It lists name, count and the nearest known class of each, the most frequent first.
+        """
+        names = sorted((n for n in counts if n is not None), key=lambda n: (-counts[n], n))
+        unknown = [n for n in names if self.find(n) is None and not self.is_ignored(n)]
+        if unknown:
+            found = [UnknownClass(name, counts[name], self.nearest(name)) for name in unknown]
+            raise UnknownClassError(source, found, self.names)
 
     def nearest(self, name: str) -> str | None:
         """Return the class whose name looks most like ``name``, or None when none does."""

@@ -16,6 +16,17 @@ class Classification(NamedTuple):
     color: Color | None
 
 
+def class_name(value: object) -> str | None:
+    """Read the name of a classification; see :func:`parse_classification`."""
+    if type(value) is dict and "names" not in value:
+        name = value.get("name")
+        # the usual form, for files with a million of them
+        if type(name) is str and name:
+            return name.strip() or None
+    found = parse_classification(value)
+    return found.name if found else None
+
+
 def parse_classification(value: object) -> Classification | None:
     """Read a classification: text, {name, color}, {names, color}, {name, colorRGB}, {} or null.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from shapely.geometry.base import BaseGeometry
@@ -21,7 +21,11 @@ from napari_histoaug.annotations.classification import (
     parse_classification,
     parse_color,
 )
+from napari_histoaug.annotations.frame import SLIDE_FRAME, Frame
 from napari_histoaug.annotations.geometry import from_shapely, to_shapely
+from napari_histoaug.annotations.problems import Problem
+
+_OWN = "histoaug"
 
 
 class Feature(dict[str, Any]):
@@ -92,7 +96,8 @@ class Feature(dict[str, Any]):
     def children(self) -> tuple[Feature, ...]:
         """The objects below this one, when QuPath exported its hierarchy."""
         key = children_key(self.properties)
-        return tuple(self.properties[key]) if key else ()
+        # broken ones stay in the list as they were read, but are no features
+        return tuple(c for c in self.properties[key] if isinstance(c, Feature)) if key else ()
 
 
 def children_key(properties: dict[str, Any]) -> str | None:
@@ -111,10 +116,20 @@ class Document:
         In file order; edit, add to and take from it freely.
     top : object
         The parsed JSON around (and with) the features as they were read.
+    problems : list of Problem
+        Features that cannot be used as they are: outlines that cross themselves (among the
+        features all the same), and broken features (not among them).
+    rejected : list of (int, object)
+        The broken features, as parsed, by their place in the file; they are written back there.
+    frame : Frame
+        Where the coordinates count from; see :func:`~napari_histoaug.annotations.place_on`.
     """
 
     features: list[Feature]
     top: Any = None
+    problems: list[Problem] = field(default_factory=list)
+    rejected: list[tuple[int, Any]] = field(default_factory=list)
+    frame: Frame = SLIDE_FRAME
 
     @classmethod
     def from_features(cls, features: Iterable[Feature]) -> Document:
@@ -135,28 +150,49 @@ class Document:
 
     def to_json(self) -> Any:
         """Return the JSON to write, in the form the file had as far as it can still hold it."""
-        top = self.top
+        top, features = self.top, self._all()
         if isinstance(top, dict) and top.get("type") == "FeatureCollection":
-            return {**top, "features": self.features}
+            return {**top, "features": features}
         if isinstance(top, list):
             leaves = list(_leaves(top))
             same = len(leaves) == len(self.features) and all(
                 a is b for a, b in zip(leaves, self.features, strict=True)
             )
-            return top if same else self.features
-        if len(self.features) != 1:
-            return {"type": "FeatureCollection", "features": self.features}
-        only = self.features[0]
+            return top if same else features
+        if len(features) != 1:
+            return {"type": "FeatureCollection", "features": features}
+        only = features[0]
+        if not isinstance(only, Feature):
+            return top
         if isinstance(top, dict) and top.get("type") != "Feature" and not only.properties:
             return only["geometry"]
         return only
+
+    @property
+    def stated_frame(self) -> str | None:
+        """The name of the frame that a person chose for this file, or None."""
+        own = self.top.get(_OWN) if isinstance(self.top, dict) else None
+        name = own.get("frame") if isinstance(own, dict) else None
+        return name if isinstance(name, str) else None
+
+    def state_frame(self, name: str) -> None:
+        """Keep the name of the frame with the document; a FeatureCollection has room for it."""
+        if isinstance(self.top, dict) and self.top.get("type") == "FeatureCollection":
+            self.top = {**self.top, _OWN: {**(self.top.get(_OWN) or {}), "frame": name}}
+
+    def _all(self) -> list[Any]:
+        """The features with the broken ones among them, at their old places if nothing moved."""
+        together: list[Any] = list(self.features)
+        for place, value in self.rejected:
+            together.insert(min(place, len(together)), value)
+        return together
 
 
 def _leaves(value: Any) -> Iterator[Feature]:
     if isinstance(value, Feature):
         yield value
-    elif isinstance(value, dict):
+    elif isinstance(value, dict) and value.get("type") == "FeatureCollection":
         yield from _leaves(value["features"])
-    else:
+    elif isinstance(value, list):
         for part in value:
             yield from _leaves(part)

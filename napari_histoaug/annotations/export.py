@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari_histoaug.annotations.classes import ClassTable
 from napari_histoaug.annotations.classification import DEFAULT_COLOR
 from napari_histoaug.annotations.document import Document, Feature, children_key
+from napari_histoaug.annotations.marks import mark_for
 from napari_histoaug.annotations.qupath import OBJECT_TYPES, accepted_geometry, finite
 from napari_histoaug.annotations.writing import save_json
+
+if TYPE_CHECKING:
+    from napari_histoaug.slides import Slide
 
 # Made of the feature's place in the document, so that the same document exports to the same bytes.
 _NAMESPACE = uuid.UUID("5b0f6d0e-6f0c-4f0e-9a67-0d8a4f8f2a11")
 
 
 def export_for_qupath(
-    document: Document, path: str | Path, classes: ClassTable | None = None
+    document: Document,
+    path: str | Path,
+    classes: ClassTable | None = None,
+    slide: Slide | None = None,
 ) -> list[str]:
     """Write a FeatureCollection that QuPath 0.6 and newer import without complaint.
 
@@ -28,9 +35,12 @@ def export_for_qupath(
     ----------
     document : Document
     path : path
-        A name ending in ``.gz`` is compressed.
+        A name ending in ``.gz`` or ``.zip`` is compressed.
     classes : ClassTable, optional
         Gives colours to classes that have none in the document.
+    slide : Slide, optional
+        The open slide they were drawn on. Its salted id and size are kept in the objects'
+        ``metadata``, so that :func:`~napari_histoaug.annotations.place_on` can tell a wrong slide.
 
     Returns
     -------
@@ -43,12 +53,16 @@ def export_for_qupath(
     AnnotationError
         When the file cannot be written.
     """
-    report: list[str] = []
+    report = [f"{p.sentence} and was left out." for p in document.problems if not p.kept]
+    mark = mark_for(slide, document.frame.name).members() if slide else {}
     features = [
         accepted
         for index, feature in enumerate(document.features)
         if (accepted := _accepted(feature, f"Feature {index}", classes, report))
     ]
+    for feature in features if mark else ():
+        properties = feature["properties"]
+        properties["metadata"] = {**(properties.get("metadata") or {}), **mark}
     save_json({"type": "FeatureCollection", "features": features}, Path(path))
     return report
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -25,8 +26,8 @@ GEOMETRY_TYPES = frozenset({*_DEPTH, "GeometryCollection"})
 def problem(geometry: object) -> str | None:
     """Say in half a sentence what is wrong with a GeoJSON geometry, or return None.
 
-    An absent geometry (``None`` or ``{}``, as QuPath writes for its root) is right; so is a ring
-    whose last position does not repeat its first.
+    An absent geometry (``None`` or ``{}``, as QuPath writes for its root) is right. Whether an
+    outline crosses itself is not looked at.
     """
     if geometry is None or geometry == {}:
         return None
@@ -38,7 +39,7 @@ def problem(geometry: object) -> str | None:
         if not isinstance(parts, list):
             return "has a GeometryCollection without geometries"
         return next((found for part in parts if (found := problem(part))), None)
-    if kind not in _DEPTH:
+    if not isinstance(kind, str) or kind not in _DEPTH:
         return f"has a geometry of the unknown type {kind!r}"
     coordinates = geometry.get("coordinates")
     if not isinstance(coordinates, list):
@@ -46,30 +47,40 @@ def problem(geometry: object) -> str | None:
     if not coordinates:
         return None
     ring = kind in ("Polygon", "MultiPolygon")
-    return _problem_at_depth(coordinates, _DEPTH[kind], ring, kind)
+    found = _problem_at_depth(coordinates, _DEPTH[kind], ring)
+    return f"has a {kind} with {found}" if found else None
 
 
-def _problem_at_depth(coordinates: Any, depth: int, ring: bool, kind: str) -> str | None:
-    if depth == 0:
-        return None if _is_position(coordinates) else f"has a {kind} with a bad position"
+def _problem_at_depth(coordinates: Any, depth: int, ring: bool) -> str | None:
     if not isinstance(coordinates, list):
-        return f"has a {kind} with coordinates that are nested too little"
-    if depth == 1 and ring and coordinates:
-        if not all(map(_is_position, coordinates)):
-            return f"has a {kind} with a bad position"
-        if len(coordinates) < 3 or (len(coordinates) == 3 and coordinates[0] == coordinates[-1]):
-            return f"has a {kind} with a ring of fewer than three corners"
-        return None
-    found = (_problem_at_depth(part, depth - 1, ring, kind) for part in coordinates)
+        return "coordinates that are nested too little"
+    if depth == 0:
+        return _problem_of_positions([coordinates])
+    if depth == 1:
+        return _problem_of_positions(coordinates) or (
+            _problem_of_ring(coordinates) if ring else None
+        )
+    found = (_problem_at_depth(part, depth - 1, ring) for part in coordinates)
     return next((text for text in found if text), None)
 
 
-def _is_position(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and len(value) >= 2
-        and all(type(v) in (int, float) and math.isfinite(v) for v in value)
-    )
+def _problem_of_positions(positions: list[Any]) -> str | None:
+    if any(type(position) is not list or len(position) < 2 for position in positions):
+        return "a position that is not a pair of numbers"
+    numbers = list(itertools.chain.from_iterable(positions))
+    if not set(map(type, numbers)) <= {int, float}:
+        return "a coordinate that is null or not a number"
+    if not all(map(math.isfinite, numbers)):
+        return "a coordinate that is NaN or infinite"
+    return None
+
+
+def _problem_of_ring(positions: list[Any]) -> str | None:
+    if not positions:
+        return None
+    if positions[0][:2] != positions[-1][:2]:
+        return "a ring that is not closed"
+    return "a ring of fewer than four positions" if len(positions) < 4 else None
 
 
 def to_shapely(geometry: Raw | None) -> BaseGeometry:

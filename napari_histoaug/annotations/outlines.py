@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import shapely
 
 from napari_histoaug.annotations.document import Document, Feature
@@ -46,7 +47,9 @@ def connected_areas(
     chosen = _of_class(outlined, class_name, name)
     valid = [shapely.make_valid(areal(f.geometry), method="structure") for f in chosen]
     height, width = shape
-    inside = shapely.union_all(valid).intersection(shapely.box(0, 0, width, height))
+    corner = np.array([document.frame.dx, document.frame.dy])
+    together = shapely.transform(shapely.union_all(valid), lambda xy: xy + corner)
+    inside = together.intersection(shapely.box(0, 0, width, height))
     polygons = areal(inside)
     if polygons.is_empty:
         raise AnnotationError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import shapely
@@ -11,15 +12,18 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from napari_histoaug.annotations.classes import ClassTable, fold
-from napari_histoaug.annotations.document import Document, Feature
+from napari_histoaug.annotations.document import Document
 from napari_histoaug.annotations.errors import AnnotationError
 from napari_histoaug.annotations.geometry import areal
+from napari_histoaug.annotations.index import AnnotationIndex
+from napari_histoaug.annotations.outline_arrays import Kind
 
 Box = tuple[int, int, int, int]
+Shape = tuple[Any, int]
 
 
 def rasterize(
-    document: Document,
+    document: Document | AnnotationIndex,
     classes: ClassTable,
     box: Box,
     downsample: tuple[float, float] = (1.0, 1.0),
@@ -29,10 +33,12 @@ def rasterize(
     A pixel belongs to a polygon when its centre lies inside. Where classes overlap, the table's
     priority decides. Classes that are not in the table are left out, as are lines and points; an
     unclassified feature counts when its *name* is exactly a class of the table.
+    :meth:`ClassTable.check` finds out beforehand whether a document has other classes.
 
     Parameters
     ----------
-    document : Document
+    document : Document or AnnotationIndex
+        An index pays when several boxes are painted.
     classes : ClassTable
     box : tuple of int
         (y, x, height, width) in level-0 pixels; may reach outside the slide.
@@ -50,39 +56,103 @@ def rasterize(
         When a class of the document differs from one of the table only by case or spacing; it
         would otherwise be missed in silence.
     """
-    by_class: dict[int, list[BaseGeometry]] = {}
-    for feature in document.walk():
-        index = _class_index(feature, classes)
-        if index is not None:
-            by_class.setdefault(index, []).append(areal(feature.geometry))
-    ordered = ((i, shape) for i in classes.paint_order() for shape in by_class.get(i, ()))
-    return _burn(((shape, i + 1) for i, shape in ordered), box, downsample)
+    index = _index(document)
+    values = mask_values(index.kinds, classes)
+    rows = _painted(index, values, box)
+    of_row = values[index.outlines.kind[rows]]
+    rank = np.argsort(classes.paint_order())
+    order = np.argsort(rank[of_row - 1], kind="stable")
+    shapes = [
+        _shape(index, row, value)
+        for row, value in zip(rows[order].tolist(), of_row[order].tolist(), strict=True)
+    ]
+    return _burn(shapes, _shifted(box, index), downsample)
+
+
+def rasterize_channels(
+    document: Document | AnnotationIndex,
+    classes: ClassTable,
+    box: Box,
+    downsample: tuple[float, float] = (1.0, 1.0),
+) -> NDArray[np.bool_]:
+    """Paint every class into a mask of its own, so that overlaps are kept.
+
+    Parameters and errors are those of :func:`rasterize`.
+
+    Returns
+    -------
+    bool (classes, ceil(height / dy), ceil(width / dx))
+    """
+    index = _index(document)
+    values = mask_values(index.kinds, classes)
+    rows = _painted(index, values, box)
+    of_row = values[index.outlines.kind[rows]]
+    return np.stack(
+        [
+            _burn(
+                [_shape(index, row, 1) for row in rows[of_row == i + 1].tolist()],
+                _shifted(box, index),
+                downsample,
+            ).astype(np.bool_)
+            for i in range(len(classes))
+        ]
+    )
 
 
 def rasterize_geometry(
     geometry: BaseGeometry, box: Box, downsample: tuple[float, float] = (1.0, 1.0)
 ) -> NDArray[np.bool_]:
     """Return where a shapely geometry covers the box, as in :func:`rasterize`: bool mask."""
-    return _burn([(areal(geometry), 1)], box, downsample) > 0
+    return _burn(list(_touching([(areal(geometry), 1)], box)), box, downsample) > 0
 
 
-def _class_index(feature: Feature, classes: ClassTable) -> int | None:
-    name = feature.class_name or feature.name
-    if not name:
-        return None
-    index = classes.find(name)
-    if index is None and feature.class_name:
-        similar = next((known for known in classes.names if fold(known) == fold(name)), None)
+def mask_values(kinds: Iterable[Kind], classes: ClassTable) -> NDArray[np.int64]:
+    """Return the mask value of each (class, name) pair, 0 for what is not painted.
+
+    Raises
+    ------
+    AnnotationError
+        When a class differs from one of the table only by case or spacing.
+    """
+    return np.array([_mask_value(kind, classes) for kind in kinds], np.int64)
+
+
+def _mask_value(kind: Kind, classes: ClassTable) -> int:
+    class_name, name = kind
+    wanted = class_name or name
+    index = classes.find(wanted) if wanted else None
+    if index is None and class_name and not classes.is_ignored(class_name):
+        similar = next((known for known in classes.names if fold(known) == fold(class_name)), None)
         if similar:
             raise AnnotationError(
-                f"The annotations use the class {name!r} and the class table {similar!r}; "
+                f"The annotations use the class {class_name!r} and the class table {similar!r}; "
                 "rename one of them or add an alias to the table."
             )
-    return index
+    return 0 if index is None or classes.classes[index].ignore else index + 1
+
+
+def _index(document: Document | AnnotationIndex) -> AnnotationIndex:
+    if isinstance(document, AnnotationIndex):
+        return document
+    return AnnotationIndex.from_document(document)
+
+
+def _painted(index: AnnotationIndex, values: NDArray[np.int64], box: Box) -> NDArray[np.int64]:
+    """Return the features to paint in a box, in file order."""
+    rows = index.touching(box)
+    return rows[values[index.outlines.kind[rows]] > 0] if len(rows) else rows
+
+
+def _shape(index: AnnotationIndex, row: int, value: int) -> Shape:
+    return {"type": "MultiPolygon", "coordinates": index.outlines.coordinates(row)}, value
+
+
+def _shifted(box: Box, index: AnnotationIndex) -> tuple[float, float, int, int]:
+    return box[0] - index.frame.dy, box[1] - index.frame.dx, box[2], box[3]
 
 
 def _burn(
-    shapes: Iterable[tuple[BaseGeometry, int]], box: Box, downsample: tuple[float, float]
+    shapes: list[Shape], box: tuple[float, float, int, int], downsample: tuple[float, float]
 ) -> NDArray[np.uint8]:
     from affine import Affine
     from rasterio.features import rasterize as burn
@@ -91,11 +161,10 @@ def _burn(
     dy, dx = downsample
     # The small number keeps 1000 / (1000 / 250) from becoming 251 rows.
     size = (math.ceil(height / dy - 1e-9), math.ceil(width / dx - 1e-9))
-    touching = list(_touching(shapes, box))
-    if not touching or 0 in size:
+    if not shapes or 0 in size:
         return np.zeros(size, dtype=np.uint8)
     to_slide = Affine(dx, 0.0, x, 0.0, dy, y)
-    mask = burn(touching, out_shape=size, transform=to_slide, fill=0, dtype="uint8")
+    mask = burn(shapes, out_shape=size, transform=to_slide, fill=0, dtype="uint8")
     return np.asarray(mask)
 
 

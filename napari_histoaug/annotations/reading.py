@@ -2,81 +2,111 @@
 
 from __future__ import annotations
 
-import gzip
 import json
-import zlib
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import shapely
+
 from napari_histoaug.annotations.classification import parse_classification
 from napari_histoaug.annotations.document import Document, Feature, children_key
-from napari_histoaug.annotations.errors import AnnotationError
+from napari_histoaug.annotations.errors import AnnotationError, AnnotationWarning
+from napari_histoaug.annotations.files import Member, empty, no_cycles, not_utf8, opened
 from napari_histoaug.annotations.geometry import GEOMETRY_TYPES, problem
+from napari_histoaug.annotations.problems import Problem, identity, listed
+from napari_histoaug.errors import Cancelled
+
+_PIECE = 2**22
 
 
-def read_geojson(path: str | Path) -> Document:
-    """Read a GeoJSON file, plain or gzipped.
+def read_geojson(
+    path: str | Path,
+    *,
+    encoding: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> Document:
+    """Read a GeoJSON file, plain, gzipped or zipped.
 
     A FeatureCollection, an array of features (nested ones too), a single Feature and a bare
-    geometry are all read. Nothing is repaired or dropped.
+    geometry are all read. Nothing is repaired. Features that are broken are listed in
+    ``problems`` and kept out of ``features``; writing the document puts them back unchanged.
+
+    For files of hundreds of megabytes that are only to be looked at, painted into masks or counted
+    see :class:`~napari_histoaug.annotations.AnnotationIndex`.
 
     Parameters
     ----------
     path : path
+    encoding : str, optional
+        Text encoding when it is not UTF-8.
+    progress : callable, optional
+        Called with the bytes read and the bytes of the file.
+    cancelled : callable, optional
+        Asked now and then; True stops the reading.
 
     Returns
     -------
     Document
 
+    Warns
+    -----
+    AnnotationWarning
+        Once, naming the first broken features by index and id.
+
     Raises
     ------
     AnnotationError
-        When the file cannot be read, is not GeoJSON, or holds a broken feature; the sentence
-        names the feature by its index.
+        When the file cannot be read or is not GeoJSON.
+    Cancelled
+        When ``cancelled`` said so.
     """
     path = Path(path)
-    parsed = _parse(_text(path), path.name)
     try:
-        if isinstance(parsed, dict) and parsed.get("type") in GEOMETRY_TYPES:
-            feature = Feature(type="Feature", geometry=parsed, properties={})
-            features = [_checked(feature, "The geometry", path.name)]
-        else:
-            parsed, features = _with_features(parsed, path.name)
+        with opened(path, encoding) as members:
+            texts = [_text(member, path, progress, cancelled) for member in members]
+        with no_cycles():
+            parsed = [_parse(text, path.name) for text in texts]
+            document = _document(parsed[0] if len(parsed) == 1 else parsed, path.name)
     except RecursionError as error:
         raise AnnotationError(
             f"{path.name} is nested too deeply to be an annotation file."
         ) from error
-    return Document(features, parsed)
-
-
-def _text(path: Path) -> str:
-    try:
-        content = path.read_bytes()
-        if content[:2] == b"\x1f\x8b":
-            content = gzip.decompress(content)
-    except FileNotFoundError as error:
-        raise AnnotationError(f"There is no annotation file {path}; check the path.") from error
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise AnnotationError(
-            f"{path.name} is a damaged gzip file; copy or export it again."
-        ) from error
-    except OSError as error:
-        raise AnnotationError(
-            f"The annotation file {path} cannot be read ({error.strerror or error})."
-        ) from error
-    if content[:4] == b"PK\x03\x04":
-        raise AnnotationError(
-            f"{path.name} is a zip archive; unpack it and choose the GeoJSON file inside."
+    _list_crossing(document)
+    broken = [found for found in document.problems if not found.kept]
+    if broken:
+        warnings.warn(
+            f"{len(broken)} features of {path.name} are broken and left out: {listed(broken)}.",
+            AnnotationWarning,
+            stacklevel=2,
         )
+    return document
+
+
+def _text(
+    member: Member,
+    path: Path,
+    progress: Callable[[int, int], None] | None,
+    cancelled: Callable[[], bool] | None,
+) -> str:
+    total = path.stat().st_size
+    pieces = []
+    while piece := member.stream.read(_PIECE):
+        pieces.append(piece)
+        if cancelled is not None and cancelled():
+            raise Cancelled(f"Reading {path.name} was cancelled.")
+        if progress is not None:
+            progress(min(member.position(), total), total)
+    content = b"".join(pieces)
     if not content.strip():
-        raise AnnotationError(f"{path.name} is empty; export the annotations again.")
+        raise empty(path)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise AnnotationError(
-            f"{path.name} is not UTF-8 text; export the annotations again with a newer QuPath."
-        ) from error
+        raise not_utf8(path, error.start) from error
 
 
 def _parse(text: str, file: str) -> Any:
@@ -86,13 +116,20 @@ def _parse(text: str, file: str) -> Any:
         raise AnnotationError(
             f"{file} is not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}."
         ) from error
-    except RecursionError as error:
-        raise AnnotationError(f"{file} is nested too deeply to be an annotation file.") from error
 
 
-def _with_features(parsed: Any, file: str) -> tuple[Any, list[Feature]]:
-    """Return the parsed JSON with its features as Feature objects, and these in file order."""
-    found: list[Feature] = []
+def _document(parsed: Any, file: str) -> Document:
+    """Turn parsed JSON into a document: its features become Feature objects, in file order."""
+    document = Document([], None)
+    if isinstance(parsed, dict) and parsed.get("type") in GEOMETRY_TYPES:
+        document.top = parsed
+        _take(document, {"type": "Feature", "geometry": parsed, "properties": {}}, "The geometry")
+        return document
+    collection = isinstance(parsed, dict) and parsed.get("type") in ("FeatureCollection", "Feature")
+    if not collection and not isinstance(parsed, list):
+        raise AnnotationError(
+            f"{file} is JSON but not GeoJSON; export the annotations as GeoJSON from QuPath."
+        )
 
     def convert(value: Any) -> Any:
         if isinstance(value, list):
@@ -101,48 +138,82 @@ def _with_features(parsed: Any, file: str) -> tuple[Any, list[Feature]]:
             if not isinstance(value.get("features"), list):
                 raise AnnotationError(f"{file} holds a FeatureCollection without features.")
             return {**value, "features": convert(value["features"])}
-        feature = _feature(value, f"Feature {len(found)} (counting from 0)", file)
-        found.append(feature)
-        return feature
+        return _take(document, value, f"Feature {len(document.features) + len(document.rejected)}")
 
-    collection = isinstance(parsed, dict) and parsed.get("type") in ("FeatureCollection", "Feature")
-    if not collection and not isinstance(parsed, list):
-        raise AnnotationError(
-            f"{file} is JSON but not GeoJSON; export the annotations as GeoJSON from QuPath."
-        )
-    return convert(parsed), found
+    document.top = convert(parsed)
+    return document
 
 
-def _feature(value: Any, where: str, file: str) -> Feature:
-    if not isinstance(value, dict) or value.get("type") != "Feature":
-        raise AnnotationError(f"{where} of {file} is not a GeoJSON feature.")
+def _take(document: Document, value: Any, place: str) -> Any:
+    """Add a feature to the document, or to its list of broken ones; returns what it became."""
+    feature = _feature(value, place, document.problems)
+    if feature is None:
+        document.rejected.append((len(document.features) + len(document.rejected), value))
+        return value
+    document.features.append(feature)
+    return feature
+
+
+def _feature(value: Any, place: str, problems: list[Problem]) -> Feature | None:
+    reason = feature_problem(value)
+    if reason:
+        problems.append(Problem(place, identity(value), reason, kept=False))
+        return None
     feature = Feature(value)
-    _checked(feature, where, file)
     properties = feature.properties
     key = children_key(properties)
     if key:
         children = [
-            _feature(child, f"{where}, child {i},", file) for i, child in enumerate(properties[key])
+            _feature(child, f"{place}, child {i},", problems) or child
+            for i, child in enumerate(properties[key])
         ]
         feature["properties"] = {**properties, key: children}
     return feature
 
 
-def _checked(feature: Feature, where: str, file: str) -> Feature:
-    for text in _problems(feature):
-        raise AnnotationError(f"{where} of {file} {text}; correct or delete it.")
-    return feature
-
-
-def _problems(feature: Feature) -> Iterator[str]:
-    properties = feature.get("properties")
+def feature_problem(value: Any) -> str | None:
+    """Say in half a sentence why a parsed value cannot be used as a feature, or return None."""
+    if not isinstance(value, dict) or value.get("type") != "Feature":
+        return "is not a GeoJSON feature"
+    properties = value.get("properties")
     if properties is not None and not isinstance(properties, dict):
-        yield "has properties that are not an object"
-        return
-    text = problem(feature.get("geometry"))
+        return "has properties that are not an object"
+    text = problem(value.get("geometry"))
     if text:
-        yield text
+        return text
     try:
-        parse_classification(feature.properties.get("classification"))
+        parse_classification((properties or {}).get("classification"))
     except ValueError as error:
-        yield f"has a classification that cannot be read ({error})"
+        return f"has a classification that cannot be read ({error})"
+    return None
+
+
+def _list_crossing(document: Document) -> None:
+    """List the polygons that cross themselves: they are kept, and repaired where they are used."""
+    places, features = [], []
+    for place, feature in _placed(document):
+        if (feature.get("geometry") or {}).get("type") in ("Polygon", "MultiPolygon"):
+            places.append(place)
+            features.append(feature)
+    geometries = np.array([feature.geometry for feature in features], dtype=object)
+    for i in np.flatnonzero(~shapely.is_valid(geometries)) if len(geometries) else ():
+        reason = str(shapely.is_valid_reason(geometries[i])).split("[")[0].strip().lower()
+        text = f"is not a valid polygon ({reason}) and is repaired where it is used"
+        document.problems.append(Problem(places[i], identity(features[i]), text, kept=True))
+
+
+def _placed(document: Document) -> Iterator[tuple[str, Feature]]:
+    taken = {place for place, _ in document.rejected}
+    index = 0
+    for feature in document.features:
+        while index in taken:
+            index += 1
+        yield f"Feature {index}", feature
+        yield from _placed_below(f"Feature {index}", feature)
+        index += 1
+
+
+def _placed_below(place: str, feature: Feature) -> Iterator[tuple[str, Feature]]:
+    for i, child in enumerate(feature.children):
+        yield f"{place}, child {i},", child
+        yield from _placed_below(f"{place}, child {i},", child)

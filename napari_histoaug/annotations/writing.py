@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import os
 import uuid
 import warnings
+import zipfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,8 @@ from napari_histoaug.annotations.qupath import refusals
 def write_geojson(document: Document, path: str | Path) -> None:
     """Write a document; untouched features and top-level members are JSON-equal to what was read.
 
-    The file appears whole or not at all. A name ending in ``.gz`` is compressed.
+    The file appears whole or not at all. A name ending in ``.gz`` or ``.zip`` is compressed. Broken
+    features that were read are written back as they were.
 
     Parameters
     ----------
@@ -42,6 +45,11 @@ def write_geojson(document: Document, path: str | Path) -> None:
         for index, feature in enumerate(document.features)
         for text in refusals(feature)
     ]
+    found += [
+        f"feature {p.place.removeprefix('Feature ')} {p.reason}"
+        for p in document.problems
+        if not p.kept
+    ]
     if found:
         more = f" and {len(found) - 3} more" if len(found) > 3 else ""
         warnings.warn(
@@ -57,6 +65,8 @@ def save_json(value: Any, path: Path) -> None:
     content = json.dumps(value).encode("ascii")
     if path.suffix == ".gz":
         content = gzip.compress(content, mtime=0)
+    elif path.suffix == ".zip":
+        content = _zipped(content, path.with_suffix(".geojson").name)
     temporary = path.parent / f".{uuid.uuid4().hex}.part"
     try:
         with temporary.open("xb") as stream:
@@ -73,3 +83,11 @@ def save_json(value: Any, path: Path) -> None:
         # Gone when all went well; not removable when its folder is none.
         with suppress(OSError):
             temporary.unlink()
+
+
+def _zipped(content: bytes, name: str) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        # without a time, so that the same document gives the same bytes
+        archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
+    return packed.getvalue()

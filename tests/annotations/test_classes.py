@@ -3,8 +3,17 @@
 from pathlib import Path
 
 import pytest
+import shapely
 
-from napari_histoaug.annotations import AnnotationError, ClassTable, preset_names
+from napari_histoaug.annotations import (
+    AnnotationError,
+    ClassTable,
+    Document,
+    Feature,
+    UnknownClassError,
+    preset_names,
+    rasterize,
+)
 
 HEART = ("endocardium", "inflammation", "blood_vessel", "fatty_tissue")
 
@@ -90,3 +99,35 @@ def test_a_missing_table_and_preset_are_sentences(tmp_path: Path) -> None:
         ClassTable.from_yaml(tmp_path / "none.yaml")
     with pytest.raises(AnnotationError, match="choose one of breast, heart"):
         ClassTable.preset("../heart")
+
+
+def test_unknown_classes_stop_with_a_list() -> None:
+    heart = ClassTable.preset("heart")
+    heart.check({"blood_vessel": 5, "fatty_tissue: brown": 1, "Ignore*": 4, None: 7})
+    with pytest.raises(UnknownClassError) as caught:
+        heart.check({"Fat": 2, "blood_vessle": 12, "inflammation": 1, "Tumor": 3}, "a.geojson")
+    assert caught.value.unknown == (
+        ("blood_vessle", 12, "blood_vessel"),
+        ("Tumor", 3, None),
+        ("Fat", 2, None),
+    )
+    sentence = str(caught.value)
+    assert sentence.startswith("a.geojson use classes that the class table (endocardium, ")
+    assert "'blood_vessle' (12, nearest 'blood_vessel'), 'Tumor' (3), 'Fat' (2)" in sentence
+    assert "\n" not in sentence
+
+
+def test_aliases_and_ignored_classes_are_known(tmp_path) -> None:
+    path = tmp_path / "table.yaml"
+    path.write_text(
+        "classes:\n"
+        "  - {name: fatty_tissue, color: [1, 2, 3], aliases: [Fat, 'Fettgewebe']}\n"
+        "  - {name: artefact, color: [1, 2, 3], ignore: true}\n"
+    )
+    table = ClassTable.from_yaml(path)
+    table.check({"Fat": 1, "Fettgewebe": 2, "artefact": 3, "Region*": 4})
+    assert table.is_ignored("artefact")
+    assert not table.is_ignored("Fat")
+    box = shapely.box(0, 0, 4, 4)
+    document = Document.from_features([Feature.new(box, "Fat"), Feature.new(box, "artefact")])
+    assert (rasterize(document, table, (0, 0, 4, 4)) == 1).all()

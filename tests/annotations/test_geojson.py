@@ -4,6 +4,7 @@ import gzip
 import importlib.util
 import json
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,15 @@ from hypothesis import strategies as st
 
 from napari_histoaug.annotations import (
     AnnotationError,
+    AnnotationIndex,
+    AnnotationWarning,
     Document,
     Feature,
     QuPathWarning,
     read_geojson,
     write_geojson,
 )
+from napari_histoaug.errors import Cancelled
 
 _spec = importlib.util.spec_from_file_location("pieces", Path(__file__).with_name("helpers.py"))
 pieces = importlib.util.module_from_spec(_spec)
@@ -87,7 +91,6 @@ UNUSUAL = {
             "plane": {"c": -1, "z": 1, "t": 2},
         }
     },
-    "unclosed ring": {"geometry": {"type": "Polygon", "coordinates": [SQUARE[:-1]]}},
     "three dimensions": {"geometry": {"type": "Point", "coordinates": [1, 2, 3]}},
     "lines": {"geometry": {"type": "MultiLineString", "coordinates": [[[0, 0], [1, 1]]]}},
     "points": {"geometry": {"type": "MultiPoint", "coordinates": [[0, 0], [1, 1]]}},
@@ -201,6 +204,49 @@ def test_byte_order_mark_and_gzip_are_read_and_gzip_is_written(tmp_path: Path) -
     assert json.loads(gzip.decompress((tmp_path / "out.geojson.gz").read_bytes())) == value
 
 
+def test_zip_archives_are_read_and_written(tmp_path: Path) -> None:
+    value = collection(feature([SQUARE], note="Gefäß"))
+    document = read_geojson(save(tmp_path / "a.geojson", value))
+    write_geojson(document, tmp_path / "packed.zip")
+    assert read_geojson(tmp_path / "packed.zip").to_json() == value
+    with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
+        archive.writestr("notes.txt", "nothing")
+        archive.writestr("__MACOSX/._a.geojson", b"\x00")
+        archive.writestr("a.geojson", json.dumps(value))
+        archive.writestr("b.JSON", json.dumps([feature([SQUARE])]))
+    assert read_geojson(tmp_path / "two.zip").to_json() == [value, [feature([SQUARE])]]
+    assert len(AnnotationIndex.from_file(tmp_path / "two.zip")) == 2
+    with zipfile.ZipFile(tmp_path / "none.zip", "w") as archive:
+        archive.writestr("notes.txt", "nothing")
+    with pytest.raises(AnnotationError, match=r"none\.zip holds no \.geojson"):
+        read_geojson(tmp_path / "none.zip")
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_other_encodings_are_read_when_they_are_named(tmp_path: Path, encoding: str) -> None:
+    value = collection(feature([SQUARE], name="Gefäß"))
+    path = tmp_path / "a.geojson"
+    path.write_bytes(json.dumps(value, ensure_ascii=False).encode(encoding))
+    with pytest.raises(AnnotationError, match="not UTF-8"):
+        read_geojson(path)
+    assert read_geojson(path, encoding=encoding).to_json() == value
+    assert AnnotationIndex.from_file(path, encoding=encoding).class_counts() == {"Gefäß": 1}
+    with pytest.raises(AnnotationError, match="no text encoding 'latin-eins'"):
+        read_geojson(path, encoding="latin-eins")
+    with pytest.raises(AnnotationError, match="not ascii text"):
+        read_geojson(path, encoding="ascii")
+
+
+@pytest.mark.parametrize("read", [read_geojson, AnnotationIndex.from_file])
+def test_reading_says_how_far_it_is_and_can_be_stopped(tmp_path: Path, read: Any) -> None:
+    path = save(tmp_path / "a.geojson", [feature([SQUARE])] * 5000)
+    seen: list[tuple[int, int]] = []
+    read(path, progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (path.stat().st_size,) * 2
+    with pytest.raises(Cancelled):
+        read(path, cancelled=lambda: True)
+
+
 def test_of_duplicate_members_the_last_counts(tmp_path: Path) -> None:
     (tmp_path / "a.geojson").write_text(
         '{"type":"Feature","geometry":null,"properties":{"metadata":{"a":"1"},"metadata":{"b":"2"}}}'
@@ -222,6 +268,12 @@ BROKEN = {
     "closed two-point ring": with_geometry("Polygon", [[[0, 0], [1, 1], [0, 0]]]),
     "text position": with_geometry("Polygon", [[["1", 0], [1, 1], [0, 5], [1, 0]]]),
     "flat ring": with_geometry("Polygon", [0, 0, 1, 1]),
+    "null": with_geometry("Polygon", [[[0, 0], [None, 1], [5, 5], [0, 0]]]),
+    "infinite": with_geometry("Polygon", [[[0, 0], [float("inf"), 1], [5, 5], [0, 0]]]),
+    "nan corner": with_geometry("Polygon", [[[0, 0], [float("nan"), 1], [5, 5], [0, 0]]]),
+    "unclosed ring": with_geometry("Polygon", [SQUARE[:-1]]),
+    "unclosed hole": with_geometry("Polygon", [SQUARE, [[1, 1], [2, 2], [1, 2], [1, 3]]]),
+    "three positions": with_geometry("MultiPolygon", [[[[0, 0], [1, 1], [0, 0]]]]),
     "nan": with_geometry("Point", [float("nan"), 1]),
     "one coordinate": with_geometry("LineString", [[1], [2]]),
     "bad part": {
@@ -235,40 +287,87 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN.keys())
-def test_a_broken_feature_is_named_by_its_index(tmp_path: Path, broken: Any) -> None:
-    path = save(tmp_path / "cells.geojson", collection(feature([SQUARE]), broken))
-    with pytest.raises(AnnotationError, match=r"^Feature 1 .* of cells\.geojson ") as caught:
-        read_geojson(path)
-    assert "\n" not in str(caught.value)
+@pytest.mark.parametrize("read", [read_geojson, AnnotationIndex.from_file])
+def test_a_broken_feature_is_listed_and_the_others_are_kept(
+    tmp_path: Path, broken: Any, read: Any
+) -> None:
+    right = feature([SQUARE])
+    path = save(tmp_path / "cells.geojson", collection(right, broken, right))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AnnotationWarning)
+        found = read(path)
+    (problem,) = found.problems
+    assert not problem.kept
+    assert problem.sentence.startswith("Feature 1")
+    if isinstance(broken, dict) and "id" in broken:
+        assert f"({broken['id']})" in problem.sentence
+    count = found.count if read == AnnotationIndex.from_file else len(found.features)
+    assert count == 2
 
 
-def test_a_broken_child_is_named(tmp_path: Path) -> None:
+def test_broken_features_are_warned_about_and_written_back(tmp_path: Path) -> None:
+    top = collection(BROKEN["not an object"], feature([SQUARE]), BROKEN["null"], feature([SQUARE]))
+    path = save(tmp_path / "cells.geojson", top)
+    with pytest.warns(AnnotationWarning, match=r"^2 features of cells\.geojson .*Feature 0 .*null"):
+        document = read_geojson(path)
+    with pytest.warns(QuPathWarning, match="feature 2 has a Polygon with a coordinate"):
+        write_geojson(document, tmp_path / "b.geojson")
+    assert json.loads((tmp_path / "b.geojson").read_text()) == top
+    document.features[1].set_class("inflammation", (1, 2, 3))
+    written = document.to_json()["features"]
+    assert written[0] == 5
+    assert written[2] == BROKEN["null"]
+    assert written[3]["properties"]["classification"]["name"] == "inflammation"
+
+
+def test_a_bow_tie_is_listed_and_kept(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.geojson", [feature([SQUARE]), feature([BOW_TIE])])
+    for found in (read_geojson(path), AnnotationIndex.from_file(path)):
+        (problem,) = found.problems
+        assert problem.kept
+        start = f"Feature 1 ({feature([])['id']}) is not a valid polygon"
+        assert problem.sentence.startswith(start)
+
+
+def test_a_broken_child_is_named_and_kept_in_its_place(tmp_path: Path) -> None:
     parent = feature([SQUARE])
-    parent["properties"]["childObjects"] = [feature([SQUARE]), with_geometry("Circle", [])]
-    with pytest.raises(AnnotationError, match=r"Feature 0 .*, child 1,"):
-        read_geojson(save(tmp_path / "a.geojson", [parent]))
+    circle = with_geometry("Circle", [])
+    parent["properties"]["childObjects"] = [feature([SQUARE]), circle]
+    path = save(tmp_path / "a.geojson", [parent])
+    with pytest.warns(AnnotationWarning, match=r"Feature 0, child 1, "):
+        document = read_geojson(path)
+    assert len(list(document.walk())) == 2
+    assert document.to_json() == [parent]
+    assert AnnotationIndex.from_file(path).problems[0].place == "Feature 0, child 1,"
 
 
+@pytest.mark.parametrize("read", [read_geojson, AnnotationIndex.from_file])
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
         (b"", "is empty"),
         (b"  \n", "is empty"),
-        (b'{"type": "FeatureCollection",\n "features": [}', "line 2, column"),
+        (b'{"type": "FeatureCollection",\n "features": [}', "not valid JSON"),
+        (b'{"type": "FeatureCollection", "features": [{"type": "Fea', "not valid JSON"),
+        (b'[{"type": "Feature"}, {"type": "Feature" "a"}]', "not valid JSON"),
         (b'{"a": 1}', "not GeoJSON"),
         (b'"text"', "not GeoJSON"),
         (b'{"type": "FeatureCollection"}', "without features"),
-        (b'{"name": "\xe4"}', "not UTF-8"),
-        (b"PK\x03\x04rest", "unpack it"),
+        (b'[{"name": "\xe4"}]', r"not UTF-8 .*byte \d+"),
+        (b'{"name": "\xe4"}', r"byte 10"),
+        (b"PK\x03\x04rest", "damaged or locked zip"),
         (b"\x1f\x8b\x08\x00half", "damaged gzip"),
+        (gzip.compress(b"[" + b" " * 9999 + b"]")[:-9], "damaged gzip"),
         (b"[" * 100_000, "nested too deeply"),
     ],
 )
-def test_an_unusable_file_is_one_sentence(tmp_path: Path, content: bytes, sentence: str) -> None:
+def test_an_unusable_file_is_one_sentence(
+    tmp_path: Path, content: bytes, sentence: str, read: Any
+) -> None:
     path = tmp_path / "cells.geojson"
     path.write_bytes(content)
     with pytest.raises(AnnotationError, match=sentence) as caught:
-        read_geojson(path)
+        read(path)
     assert "cells.geojson" in str(caught.value)
     assert "\n" not in str(caught.value)
 
