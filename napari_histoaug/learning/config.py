@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from napari_histoaug.errors import HistoaugError
 from napari_histoaug.models import SpadeUNetConfig, TinyAutoencoderConfig, VQAutoencoderConfig
@@ -16,6 +16,11 @@ from napari_histoaug.models.folder import SamplingDefaults
 
 class ConfigError(HistoaugError):
     """A training configuration with a value that cannot be used."""
+
+
+def _spelled_out(value: object) -> object:
+    # YAML takes a plain no for False.
+    return "no" if value is False else value
 
 
 class _Section(BaseModel):
@@ -41,18 +46,24 @@ class LoopConfig(_Section):
     out: Path
     steps: int = Field(ge=1)
     minutes: float | None = Field(None, gt=0, description="stop after this much training time")
-    batch: int = Field(16, ge=1)
+    batch: int = Field(16, ge=1, description="examples a process and batch")
     learning_rate: float = Field(2e-4, gt=0)
     warmup: int = Field(100, ge=0, description="steps of linear warm-up")
     decay_to: float = Field(
         1.0, gt=0, le=1, description="exponential decay to this share at the end"
     )
     ema: float = Field(0.999, ge=0, lt=1)
-    precision: Literal["no", "bf16", "fp16"] = "no"
+    accumulate: int = Field(1, ge=1, description="batches a step")
+    precision: Annotated[Literal["no", "bf16", "fp16"], BeforeValidator(_spelled_out)] = "no"
+    compile: Annotated[Literal["no", "inductor", "eager"], BeforeValidator(_spelled_out)] = Field(
+        "no", description="backend of torch.compile"
+    )
     threads: int | None = Field(None, ge=1, description="CPU threads; all when omitted")
     save_minutes: float = Field(5.0, gt=0)
     validate_every: int = Field(250, ge=1)
-    seed: int = 0
+    sample_every: int = Field(1000, ge=0, description="steps between sample pictures; 0 = none")
+    ahead: int = Field(2, ge=1, description="batches made ready in advance")
+    seed: int = Field(0, ge=0)
 
 
 class PerceptualConfig(_Section):
@@ -84,6 +95,9 @@ class AutoencoderTraining(_Section):
     freeze_encoder: bool = False
     perceptual: PerceptualConfig = PerceptualConfig()
     hue_weight: float = Field(0.0, ge=0, description="weight of the colour-difference term")
+    revive_every: int = Field(
+        200, ge=0, description="steps after which an unused code is moved to a latent; 0 = never"
+    )
     adversarial: AdversarialConfig = AdversarialConfig()
 
 
@@ -98,7 +112,12 @@ class DiffusionTraining(_Section):
     copies: int = Field(1, ge=1, description="differently turned latents a field")
     validation_fields: int = Field(16, ge=1)
     start: Path | None = Field(None, description="unet folder to start from")
-    full_share: float = Field(0.5, ge=0, le=1, description="examples without any known pixel")
+    full_share: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="examples without any known pixel; 1 = ordinary diffusion, no two-level time",
+    )
     label_drop: float = Field(0.1, ge=0, le=1)
     name: str | None = Field(None, description="of the generator; the run's folder if omitted")
     sampling: SamplingDefaults = SamplingDefaults()
@@ -106,6 +125,8 @@ class DiffusionTraining(_Section):
     low_noise_share: float = Field(
         0.0, ge=0, le=1, description="examples drawn from the last tenth of the chain"
     )
+    min_snr: float | None = Field(None, gt=0, description="gamma of min-SNR weighting; 5 is usual")
+    sample_steps: int = Field(20, ge=1, description="sampler steps of the sample pictures")
 
 
 Config = TypeVar("Config", bound=BaseModel)

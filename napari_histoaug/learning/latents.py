@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from accelerate import PartialState
 
+from napari_histoaug.learning.saving import told_when_full
 from napari_histoaug.learning.tissue import (
     Region,
     Tissue,
@@ -20,7 +24,9 @@ from napari_histoaug.learning.tissue import (
 )
 from napari_histoaug.models import LatentStatistics
 from napari_histoaug.models.autoencoders import Autoencoder
+from napari_histoaug.models.checkpoints import read_json, write_json
 
+MAKER = "made_by.json"
 PIECE = 512  # px; what is encoded at once
 Progress = Callable[[int, int], None]
 
@@ -50,16 +56,19 @@ def encode_field(autoencoder: Autoencoder, path: Path, copy: int, out: Path) -> 
     """Encode the pieces of one field into `out`, float16 (n, h, w, C)."""
     image, _ = read_field(path, None)
     latents = []
+    device = PartialState().device
     for piece in pieces_of(image, turns_of(path, copy)):
-        x = torch.from_numpy(piece).permute(2, 0, 1)[None].float() / 127.5 - 1
+        x = torch.from_numpy(piece).to(device).permute(2, 0, 1)[None].float() / 127.5 - 1
         x = x.contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(device.type, torch.bfloat16):
             z = autoencoder.encode(x)
-        latents.append(z[0].permute(1, 2, 0).to(torch.float16).numpy())
+        latents.append(z[0].permute(1, 2, 0).to("cpu", torch.float16).numpy())
     temporary = out.with_name(out.name + ".part")
-    with temporary.open("wb") as file:
-        np.save(file, np.stack(latents))
-    os.replace(temporary, out)
+    with told_when_full(out.parent):
+        with temporary.open("wb") as file:
+            np.save(file, np.stack(latents))
+            os.fsync(file.fileno())
+        os.replace(temporary, out)
 
 
 def cache_latents(
@@ -70,7 +79,7 @@ def cache_latents(
     copies: int = 1,
     progress: Progress | None = None,
 ) -> None:
-    """Encode `fields` into `folder`, skipping what is already there.
+    """Encode `fields` into `folder`, skipping what is already there; shared among processes.
 
     Parameters
     ----------
@@ -78,15 +87,47 @@ def cache_latents(
         How many differently turned copies of each field to encode.
     progress : callable, optional
         Called with (done, total) fields.
+
+    Raises
+    ------
+    TissueError
+        When the folder holds latents of another autoencoder.
     """
+    state = PartialState()
     folder.mkdir(parents=True, exist_ok=True)
+    with state.main_process_first():
+        _claim(folder, {"autoencoder_sha256": weights_hash(autoencoder), "piece": PIECE})
+    autoencoder.to(state.device)
     todo = [(path, copy) for copy in range(copies) for path in fields]
-    for done, (path, copy) in enumerate(todo):
+    mine = todo[state.process_index :: state.num_processes]
+    for done, (path, copy) in enumerate(mine):
         out = folder / f"{path.stem}.{copy}.npy"
         if not out.exists():
             encode_field(autoencoder, path, copy, out)
         if progress is not None:
-            progress(done + 1, len(todo))
+            progress(done + 1, len(mine))
+    state.wait_for_everyone()
+
+
+def weights_hash(autoencoder: Autoencoder) -> str:
+    """Hash what decides on latents, sha256 (hex): the shape and every weight."""
+    digest = hashlib.sha256(autoencoder.config.model_dump_json().encode())
+    for name, tensor in sorted(autoencoder.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _claim(folder: Path, maker: dict[str, Any]) -> None:
+    """Write down who makes the latents of this folder, or see that it is the same as before."""
+    path = folder / MAKER
+    if not path.exists() and not any(folder.glob("*.npy")):
+        write_json(path, maker)
+    elif not path.exists() or read_json(path) != maker:
+        raise TissueError(
+            f"The latents in {folder} were made by another autoencoder than the one configured; "
+            "delete that folder or choose another one with latents=FOLDER."
+        )
 
 
 def measure(latents: Sequence[npt.NDArray[np.float16]]) -> LatentStatistics:

@@ -1,35 +1,42 @@
-"""One training loop for every network, on accelerate.
+"""One training loop for every network, on accelerate: alone, on several GPUs, on several machines.
 
-Every batch is a pure function of (seed, step): a resumed run sees the examples and the noise that
-an uninterrupted one would have seen.
+Every batch is a pure function of (seed, step), and so is the chance inside the networks: a resumed
+run ends with the weights of an uninterrupted one.
 """
 
 from __future__ import annotations
 
-import json
 import math
-import os
-import shutil
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from napari_histoaug.errors import HistoaugError
-from napari_histoaug.learning.config import LoopConfig
-from napari_histoaug.learning.learner import Learner
-from napari_histoaug.models.checkpoints import load_tensors, read_json, save_tensors, write_json
+from napari_histoaug.learning.average import Average
+from napari_histoaug.learning.batches import Batch, Examples, Loader
+from napari_histoaug.learning.config import ConfigError, LoopConfig
+from napari_histoaug.learning.journal import Journal, Pace
+from napari_histoaug.learning.learner import Learner, load_checked
+from napari_histoaug.learning.saving import (
+    TrainingError,
+    checkpoints,
+    sweep,
+    told_when_full,
+    write_checkpoint,
+)
+from napari_histoaug.models.checkpoints import read_json, save_tensors, write_json
 
 OPPONENT_BETAS = (0.5, 0.9)  # an opponent's past is soon out of date
-
-
-class TrainingError(HistoaugError):
-    """Training that cannot go on, and what was kept."""
+REPORT_EVERY = 10
 
 
 @dataclass
@@ -41,7 +48,7 @@ class StepLoss:
     total : Tensor, scalar
         What the network's weights descend.
     parts : dict of str to Tensor, scalars
-        The terms `total` is made of, for the log.
+        The terms `total` is made of, and other figures for the log.
     judging : callable, optional
         Called with the task's opponent: that one's own loss on what the network just made.
     """
@@ -51,22 +58,44 @@ class StepLoss:
     judging: Callable[[nn.Module], Tensor] | None = None
 
 
-class Task(Protocol):
-    """What is being learnt: the loss of a batch, and of fixed held-out batches.
+class Task(ABC):
+    """What is being learnt.
 
-    ``opponent`` is a second network, taught against the first with an optimiser of its own.
+    Attributes
+    ----------
+    opponent : nn.Module, optional
+        A second network, taught against the first with an optimiser of its own.
+    opponent_rate : float
+        Its learning rate.
+    memory : dict of str to Tensor
+        What the task itself counts; saved, and read back in place.
     """
 
-    opponent: nn.Module | None
-    opponent_rate: float
+    opponent: nn.Module | None = None
+    opponent_rate: float = 0.0
 
-    def loss(self, model: nn.Module, step: int) -> StepLoss:
-        """Loss of the batch that belongs to `step`."""
-        ...
+    def __init__(self) -> None:
+        self.memory: dict[str, Tensor] = {}
 
+    @abstractmethod
+    def batch(self, examples: Examples) -> Batch:
+        """Make a batch on the CPU; pure, and called in another thread."""
+
+    @abstractmethod
+    def loss(self, model: nn.Module, batch: Batch, step: int) -> StepLoss:
+        """Loss of a batch."""
+
+    @abstractmethod
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Named held-out figures."""
-        ...
+
+    def after_step(self, model: nn.Module, step: int) -> dict[str, float]:
+        """Do to the network itself what a step calls for; returns figures to log."""
+        return {}
+
+    def samples(self, model: nn.Module) -> npt.NDArray[np.uint8] | None:
+        """Draw a grid of pictures, uint8 (H, W, 3), always of the same examples."""
+        return None
 
 
 @dataclass
@@ -77,22 +106,9 @@ class Progress:
     seconds: float = 0.0
 
 
-class Average:
-    """Exponential moving average of the weights, warmed up as (1 + n) / (10 + n)."""
-
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        self.decay = decay
-        self.weights = {k: v.detach().clone() for k, v in model.state_dict().items()}
-
-    @torch.no_grad()
-    def update(self, model: nn.Module, step: int) -> None:
-        """Move the average towards the weights after `step` steps."""
-        decay = min(self.decay, (1 + step) / (10 + step))
-        for name, value in model.state_dict().items():
-            if value.is_floating_point():
-                self.weights[name].lerp_(value, 1 - decay)
-            else:
-                self.weights[name].copy_(value)
+def never() -> bool:
+    """Nobody asks to stop."""
+    return False
 
 
 class Run:
@@ -112,15 +128,18 @@ class Run:
         if config.threads is not None:
             torch.set_num_threads(config.threads)
         self.config, self.task = config, task
-        self.accelerator = Accelerator(mixed_precision=config.precision)
+        self.accelerator = new_accelerator(config)
         self.learner = Learner(model, config.learning_rate, self.accelerator)
         self.opponent = (
             None
             if task.opponent is None
             else Learner(task.opponent, task.opponent_rate, self.accelerator, OPPONENT_BETAS)
         )
+        self.forward = self.learner.network
+        if config.compile != "no":
+            self.forward = torch.compile(self.forward, backend=config.compile)
         self.average = Average(self.bare, config.ema)
-        self.progress = Progress()
+        self.progress, self.pace = Progress(), Pace()
         config.out.mkdir(parents=True, exist_ok=True)
         self._resume()
 
@@ -129,85 +148,193 @@ class Run:
         """The network itself, without what accelerate wrapped around it."""
         return self.learner.bare
 
-    def fit(self, say: Callable[[str], None]) -> None:
-        """Train to the configured end; saves on the way, at the end, and on Ctrl-C.
+    @property
+    def leads(self) -> bool:
+        """Whether this process is the one that writes."""
+        return bool(self.accelerator.is_main_process)
+
+    def fit(self, say: Callable[[str], None], stop: Callable[[], bool] = never) -> bool:
+        """Train to the configured end; saves on the way and at the end.
+
+        Parameters
+        ----------
+        say : callable
+            Called with lines to read.
+        stop : callable
+            Asked after every step; True saves and ends.
+
+        Returns
+        -------
+        bool
+            Whether the end was reached; False when `stop` asked.
 
         Raises
         ------
         TrainingError
-            When the loss is no longer a number; the last checkpoint is kept.
+            When the loss is no longer a number, or nothing can be written; the last checkpoint is
+            kept.
         """
-        started, saved = time.monotonic() - self.progress.seconds, time.monotonic()
+        if self._finished():
+            return True
+        self.loader = Loader(self._make, self.config.ahead)
+        self.journal = None
         try:
-            while not self._finished():
-                loss = self._step()
-                self.progress.step += 1
-                self.progress.seconds = time.monotonic() - started
-                if self.progress.step % 10 == 0:
-                    self._report(loss, say)
-                if self.progress.step % self.config.validate_every == 0:
+            with told_when_full(self.config.out):
+                if self.leads:
+                    self.journal = Journal(self.config.out, self.progress.step)
+                stopped = self._steps(say, stop)
+                self.save()
+                if not stopped:
                     self._validate(say)
-                if time.monotonic() - saved > 60 * self.config.save_minutes:
-                    self.save()
-                    saved = time.monotonic()
+                    self._sample()
         finally:
-            self.save()
-        self._validate(say)
+            self.loader.close()
+            if self.journal is not None:
+                self.journal.close()
+        return not stopped
+
+    def _steps(self, say: Callable[[str], None], stop: Callable[[], bool]) -> bool:
+        """Take steps until the end, or until asked to stop; returns whether asked."""
+        c, saved = self.config, time.monotonic()
+        stopped = False
+        while not stopped and not self._finished():
+            started, waited = time.monotonic(), self.loader.waited
+            loss = self._step()
+            seconds = time.monotonic() - started
+            self.progress.step += 1
+            self.progress.seconds += seconds
+            self.pace.add(seconds, self.loader.waited - waited)
+            if self.progress.step % REPORT_EVERY == 0:
+                self._report(loss, say)
+            if self.progress.step % c.validate_every == 0:
+                self._validate(say)
+            if c.sample_every and self.progress.step % c.sample_every == 0:
+                self._sample()
+            if time.monotonic() - saved > 60 * c.save_minutes:
+                self.save()
+                saved = time.monotonic()
+            stopped = self._agreed(stop())
+        return stopped
 
     def _finished(self) -> bool:
         minutes = self.config.minutes
         out_of_time = minutes is not None and self.progress.seconds >= 60 * minutes
-        return out_of_time or self.progress.step >= self.config.steps
+        return self.progress.step >= self.config.steps or self._agreed(out_of_time)
+
+    def _agreed(self, wish: bool) -> bool:
+        """Whether any process wishes it: their clocks and signals differ, their steps must not."""
+        if self.accelerator.num_processes == 1:
+            return wish
+        wishes = torch.tensor(float(wish), device=self.accelerator.device)
+        return bool(self.accelerator.reduce(wishes, "sum") > 0)
+
+    def _make(self, number: int) -> Batch:
+        """Make this process's batch `number`, counted over steps and accumulated parts."""
+        c, processes = self.config, self.accelerator.num_processes
+        step, part = divmod(number, c.accumulate)
+        first = (part * processes + self.accelerator.process_index) * c.batch
+        return self.task.batch(
+            Examples(c.seed, step, c.accumulate * processes * c.batch, first, c.batch)
+        )
 
     def _step(self) -> StepLoss:
         step, c = self.progress.step, self.config
-        share = min(1.0, (step + 1) / max(c.warmup, 1)) * c.decay_to ** (step / c.steps)
         self.bare.train()
-        if self.opponent is not None:
-            self.opponent.bare.requires_grad_(False)
-        with self.accelerator.autocast():
-            loss = self.task.loss(self.learner.network, step)
-        if not math.isfinite(float(loss.total.detach())):
-            raise TrainingError(
-                f"The loss is not a number at step {step}; lower loop.learning_rate and run again "
-                f"from the checkpoint in {c.out}."
-            )
-        self.learner.descend(loss.total, share)
-        self._teach_opponent(loss)
+        total = 0.0
+        for part in range(c.accumulate):
+            batch = self.loader.take(step * c.accumulate + part)
+            batch = {name: each.to(self.accelerator.device) for name, each in batch.items()}
+            # The chance inside a network (dropout, noise) shall depend on the step only, too.
+            torch.manual_seed(self._chance(step, part))
+            loss = self._collect(batch, step, part == c.accumulate - 1)
+            total += float(loss.total) / c.accumulate
+        share = min(1.0, (step + 1) / max(c.warmup, 1)) * c.decay_to ** (step / c.steps)
+        norm = self.learner.step(share)
+        if not math.isfinite(norm):
+            self._give_up("The gradient", batch, step)
+        if self.opponent is not None and loss.judging is not None:
+            self.opponent.step(1.0)
         self.average.update(self.bare, step)
+        figures = self.task.after_step(self.bare, step)
+        loss.parts.update({name: torch.tensor(value) for name, value in figures.items()})
+        loss.total = torch.tensor(total)
         return loss
 
-    def _teach_opponent(self, loss: StepLoss) -> None:
-        if self.opponent is None or loss.judging is None:
-            return
-        self.opponent.bare.requires_grad_(True)
-        with self.accelerator.autocast():
-            own = loss.judging(self.opponent.network)
-        loss.parts["discriminator"] = own
-        self.opponent.descend(own, 1.0)
+    def _chance(self, step: int, part: int) -> int:
+        where = [self.config.seed, step, part, self.accelerator.process_index]
+        return int(np.random.SeedSequence(where).generate_state(1)[0])
+
+    def _collect(self, batch: Batch, step: int, last: bool) -> StepLoss:
+        """Add the gradients of one batch, the opponent's included."""
+        c, accelerator = self.config, self.accelerator
+        alone = nullcontext() if last else accelerator.no_sync(self.learner.network)
+        if self.opponent is not None:
+            self.opponent.bare.requires_grad_(False)
+        with alone:
+            with accelerator.autocast():
+                loss = self.task.loss(self.forward, batch, step)
+            value = accelerator.reduce(loss.total.detach(), "mean")
+            if not math.isfinite(float(value)):
+                self._give_up("The loss", batch, step)
+            self.learner.collect(loss.total / c.accumulate)
+        loss.total = value
+        if self.opponent is not None and loss.judging is not None:
+            self.opponent.bare.requires_grad_(True)
+            alone = nullcontext() if last else accelerator.no_sync(self.opponent.network)
+            with alone:
+                with accelerator.autocast():
+                    own = loss.judging(self.opponent.network)
+                loss.parts["discriminator"] = own.detach()
+                self.opponent.collect(own / c.accumulate)
+        return loss
+
+    def _give_up(self, what: str, batch: Batch, step: int) -> None:
+        """Save the batch and the weights that met it, and stop.
+
+        No checkpoint is written: from these weights the same batch would be met again.
+        """
+        folder = self.config.out / f"lost-{step:08d}"
+        folder.mkdir(exist_ok=True)
+        save_tensors(batch, folder / f"batch-{self.accelerator.process_index}.safetensors")
+        if self.leads:
+            save_tensors(self.bare.state_dict(), folder / "model.safetensors")
+        kept = checkpoints(self.config.out)
+        start = f"goes on from {kept[-1].name}" if kept else "starts anew"
+        raise TrainingError(
+            f"{what} is not a number at step {step}; the batch is kept in {folder}. Lower "
+            f"loop.learning_rate and run again, which {start}."
+        )
 
     def _report(self, loss: StepLoss, say: Callable[[str], None]) -> None:
-        p, c = self.progress, self.config
-        pace = p.seconds / p.step
+        p, c, pace = self.progress, self.config, self.pace.seconds
+        parts = {name: float(part.detach()) for name, part in loss.parts.items()}
+        total = float(loss.total)
+        if self.journal is None:
+            return
         left = pace * (c.steps - p.step)
         if c.minutes is not None:
             left = min(left, 60 * c.minutes - p.seconds)
+        examples = c.batch * c.accumulate * self.accelerator.num_processes / pace
         say(
-            f"step {p.step}/{c.steps}, loss {float(loss.total.detach()):.4f}, {pace:.2f} s a step, "
-            f"{left / 60:.0f} min left"
+            f"step {p.step}/{c.steps}, loss {total:.4f}, {pace:.2f} s a step, {examples:.3g} "
+            f"examples a second, {self.pace.waiting:.1%} waiting for data, {left / 60:.0f} min left"
         )
-        parts = {name: float(part.detach()) for name, part in loss.parts.items()}
-        self._log({"loss": float(loss.total.detach()), **parts})
+        speed = {"examples_per_second": examples, "data_wait": self.pace.waiting}
+        self.journal.write(p.step, p.seconds, {"loss": total, **parts, **speed})
 
     def _validate(self, say: Callable[[str], None]) -> None:
+        if self.journal is None:
+            return
         held_out = self.with_average(self.task.validate)
         say("  held out: " + ", ".join(f"{k} {v:.4f}" for k, v in held_out.items()))
-        self._log(held_out)
+        self.journal.write(self.progress.step, self.progress.seconds, held_out)
 
-    def _log(self, values: dict[str, float]) -> None:
-        row = {"step": self.progress.step, "seconds": round(self.progress.seconds, 1), **values}
-        with (self.config.out / "log.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+    def _sample(self) -> None:
+        if self.journal is None or not self.config.sample_every:
+            return
+        grid = self.with_average(self.task.samples)
+        if grid is not None:
+            self.journal.picture(self.progress.step, grid)
 
     def with_average(self, use: Callable[[nn.Module], Any]) -> Any:
         """Call `use` with the network holding its averaged weights, then put the others back."""
@@ -222,24 +349,24 @@ class Run:
             bare.load_state_dict(current)
 
     def save(self) -> None:
-        """Write a checkpoint under a temporary name, rename it, and drop older ones."""
-        if not self.accelerator.is_main_process or self.progress.step == 0:
-            return
-        folder = self.config.out / f"checkpoint-{self.progress.step:08d}"
-        temporary = folder.with_name(folder.name + ".part")
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir()
-        self.learner.save(temporary, "model")
+        """Write a checkpoint, complete or not at all; see :func:`write_checkpoint`."""
+        if self.leads and self.progress.step > 0:
+            write_checkpoint(self.config.out, self.progress.step, self._write)
+
+    def _write(self, folder: Path) -> None:
+        self.learner.save(folder, "model")
         if self.opponent is not None:
-            self.opponent.save(temporary, "opponent")
-        save_tensors(self.average.weights, temporary / "average.safetensors")
-        write_json(temporary / "state.json", vars(self.progress))
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(temporary, folder)
-        for old in checkpoints(self.config.out)[:-2]:
-            shutil.rmtree(old)
+            self.opponent.save(folder, "opponent")
+        save_tensors(self.average.weights, folder / "average.safetensors")
+        if self.task.memory:
+            save_tensors(self.task.memory, folder / "memory.safetensors")
+        scaler = self.accelerator.scaler
+        scale = {} if scaler is None else {"scaler": scaler.state_dict()}
+        write_json(folder / "state.json", {**vars(self.progress), **scale})
 
     def _resume(self) -> None:
+        if self.leads:
+            sweep(self.config.out)
         found = checkpoints(self.config.out)
         if not found:
             return
@@ -247,11 +374,31 @@ class Run:
         self.learner.load(folder, "model")
         if self.opponent is not None and (folder / "opponent.safetensors").exists():
             self.opponent.load(folder, "opponent")
-        for name, tensor in load_tensors(folder / "average.safetensors").items():
-            self.average.weights[name].copy_(tensor)
-        self.progress = Progress(**read_json(folder / "state.json"))
+        averages = load_checked(self.average.weights, folder / "average.safetensors")
+        self.average.load(averages)
+        if self.task.memory and (folder / "memory.safetensors").exists():
+            remembered = load_checked(self.task.memory, folder / "memory.safetensors")
+            for name, tensor in remembered.items():
+                self.task.memory[name].copy_(tensor)
+        state = read_json(folder / "state.json")
+        scale = state.pop("scaler", None)
+        if scale is not None and self.accelerator.scaler is not None:
+            self.accelerator.scaler.load_state_dict(scale)
+        self.progress = Progress(**state)
 
 
-def checkpoints(out: Path) -> list[Path]:
-    """List the complete checkpoints of a run, oldest first."""
-    return sorted(p for p in out.glob("checkpoint-*") if p.suffix != ".part")
+def new_accelerator(config: LoopConfig) -> Accelerator:
+    """Make the accelerator of a run.
+
+    Raises
+    ------
+    ConfigError
+        When this machine cannot compute in the wanted precision.
+    """
+    try:
+        return Accelerator(mixed_precision=config.precision)
+    except (ValueError, ImportError) as error:
+        raise ConfigError(
+            f"loop.precision={config.precision} does not work on this machine ({error}); "
+            "use no or bf16."
+        ) from None

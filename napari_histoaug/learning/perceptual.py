@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -52,7 +51,7 @@ class PerceptualLoss(nn.Module):
         return torch.stack(distances).mean()
 
 
-def perceptual_loss(name: str) -> Callable[[Tensor, Tensor], Tensor] | None:
+def perceptual_loss(name: str) -> PerceptualLoss | None:
     """Return the named perceptual loss, or None for "none".
 
     Raises

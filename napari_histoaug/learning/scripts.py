@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
+from accelerate import PartialState
 from pydantic import BaseModel
 from torch import nn
 
@@ -19,13 +20,17 @@ from napari_histoaug.learning.config import (
     AutoencoderTraining,
     DataConfig,
     DiffusionTraining,
+    LoopConfig,
     load_config,
 )
 from napari_histoaug.learning.diffusion import DiffusionTask, new_unet
 from napari_histoaug.learning.latents import cache_latents, latent_tissue
-from napari_histoaug.learning.loop import Run
+from napari_histoaug.learning.loop import Run, never, new_accelerator
+from napari_histoaug.learning.report import RunFacts, write_report
+from napari_histoaug.learning.saving import told_when_full
 from napari_histoaug.learning.tissue import Tissue, find_fields, pixel_tissue
 from napari_histoaug.models import (
+    LatentSpace,
     LatentStatistics,
     SpadeUNet,
     channels_last,
@@ -44,10 +49,29 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)  # noqa: T201
 
 
+class Stop:
+    """Ctrl-C and a polite kill: the first finishes the step and saves, the second stops at once."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        # Given explicitly, since a shell that starts us in the background has Ctrl-C ignored.
+        for each in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(each, self._ask)
+
+    def _ask(self, number: int, frame: object) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+    def __call__(self) -> bool:
+        """Whether to stop."""
+        return self.asked
+
+
 def run_script(
     description: str,
     kind: type[Config],
-    train: Callable[[Config], Path],
+    train: Callable[[Config, Stop], Path],
     arguments: Sequence[str] | None = None,
 ) -> int:
     """Parse ``--config`` and overrides, train, and report; return the exit code."""
@@ -55,18 +79,17 @@ def run_script(
     parser.add_argument("--config", type=Path, required=True, help="YAML configuration")
     parser.add_argument("overrides", nargs="*", help="dotted overrides, e.g. loop.batch=8")
     given = parser.parse_args(arguments)
-    # A polite kill, and Ctrl-C even under nohup, shall save as well.
-    for stop in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(stop, signal.default_int_handler)
+    stop = Stop()
     try:
-        written = train(load_config(kind, given.config, given.overrides))
+        written = train(load_config(kind, given.config, given.overrides), stop)
     except HistoaugError as error:
         say(str(error))
         return 2
     except KeyboardInterrupt:
         say("Stopped; the last checkpoint is complete, and the same command goes on from it.")
         return 130
-    say(f"written: {written}")
+    if PartialState().is_main_process:
+        say(f"written: {written}")
     return 0
 
 
@@ -80,14 +103,17 @@ def train_autoencoder(arguments: Sequence[str] | None = None) -> int:
     return run_script("Train an autoencoder.", AutoencoderTraining, fit_autoencoder, arguments)
 
 
-def fit_diffusion(config: DiffusionTraining) -> Path:
+def fit_diffusion(config: DiffusionTraining, stop: Callable[[], bool] = never) -> Path:
     """Train the U-Net and write the generator folder; returns that folder."""
-    say(f"writing to {config.loop.out}")
+    announce(config.loop)
     autoencoder = load_autoencoder(config.autoencoder) if config.autoencoder else None
-    train, held_out, statistics = diffusion_tissue(config, autoencoder)
+    train, held_out, statistics = diffusion_tissue(config, autoencoder, stop)
     model = load_unet(config.start) if config.start else new_unet(config, train)
-    run = Run(model, DiffusionTask(config, train, held_out), config.loop)
-    run.fit(say)
+    for tissue in (train, held_out):
+        tissue.check(config.data.crop, tissue.factor * model.stride, len(config.data.classes))
+    space = LatentSpace(autoencoder, statistics) if autoencoder and statistics else None
+    task = DiffusionTask(config, train, held_out, space)
+    run = Run(model, task, config.loop)
     folder = config.loop.out / "generator"
     index = GeneratorIndex(
         name=config.name or config.loop.out.name,
@@ -103,26 +129,85 @@ def fit_diffusion(config: DiffusionTraining) -> Path:
         assert isinstance(network, SpadeUNet)
         save_generator(folder, index, network, autoencoder)
 
-    run.with_average(export)
+    complete(run, config, train, held_out, export, stop)
     return folder
 
 
+def fit_autoencoder(config: AutoencoderTraining, stop: Callable[[], bool] = never) -> Path:
+    """Train an autoencoder and write its averaged weights; returns their folder."""
+    announce(config.loop)
+    train, held_out = _pixels(config.data)
+    model = new_autoencoder(config)
+    for tissue in (train, held_out):
+        tissue.check(config.data.crop, model.factor, len(config.data.classes))
+    run = Run(model, AutoencoderTask(config, model, train, held_out), config.loop)
+    folder = config.loop.out / "autoencoder"
+    complete(run, config, train, held_out, lambda network: save_network(network, folder), stop)
+    return folder
+
+
+def announce(config: LoopConfig) -> None:
+    """Say where a run writes, and prepare this process for it."""
+    new_accelerator(config)
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    if PartialState().is_main_process:
+        say(f"writing to {config.out}")
+
+
+def complete(
+    run: Run,
+    config: AutoencoderTraining | DiffusionTraining,
+    train: Tissue,
+    held_out: Tissue,
+    export: Callable[[nn.Module], None],
+    stop: Callable[[], bool],
+) -> None:
+    """Train to the end, then write the averaged network and the report.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        When `stop` asked for it; the checkpoint is written.
+    """
+    ended = run.fit(say if run.leads else silent, stop)
+    if not ended:
+        raise KeyboardInterrupt
+    if run.leads:
+        with told_when_full(config.loop.out):
+            run.with_average(export)
+            facts = RunFacts(
+                step=run.progress.step,
+                seconds=run.progress.seconds,
+                devices=run.accelerator.num_processes,
+                device=run.accelerator.device.type,
+                tissue=train.digest(),
+                held_out=held_out.digest(),
+            )
+            write_report(config.loop.out, config, facts)
+    run.accelerator.wait_for_everyone()
+
+
+def silent(line: str) -> None:
+    """Leave the talking to another process."""
+
+
 def diffusion_tissue(
-    config: DiffusionTraining, autoencoder: Autoencoder | None
+    config: DiffusionTraining, autoencoder: Autoencoder | None, stop: Callable[[], bool] = never
 ) -> tuple[Tissue, Tissue, LatentStatistics | None]:
     """Load training and held-out tissue, encoding it first where latents are wanted."""
     d = config.data
     if autoencoder is None:
         return *_pixels(d), None
-    if config.loop.threads is not None:
-        torch.set_num_threads(config.loop.threads)
     fields = find_fields(d.tiles, d.train_cases)
     checks = find_fields(d.tiles, d.validation_cases)
     checks = checks[:: max(1, len(checks) // config.validation_fields)]
     cache = config.latents or config.loop.out / "latents"
 
     def encoded(done: int, total: int) -> None:
-        if done % 10 == 0 or done == total:
+        if stop():
+            raise KeyboardInterrupt
+        if PartialState().is_main_process and (done % 10 == 0 or done == total):
             say(f"encoded {done}/{total} fields")
 
     autoencoder = channels_last(autoencoder)
@@ -141,14 +226,3 @@ def _pixels(data: DataConfig) -> tuple[Tissue, Tissue]:
         for cases in (data.train_cases, data.validation_cases)
     )
     return train, held_out
-
-
-def fit_autoencoder(config: AutoencoderTraining) -> Path:
-    """Train an autoencoder and write its averaged weights; returns their folder."""
-    say(f"writing to {config.loop.out}")
-    train, held_out = _pixels(config.data)
-    run = Run(new_autoencoder(config), AutoencoderTask(config, train, held_out), config.loop)
-    run.fit(say)
-    folder = config.loop.out / "autoencoder"
-    run.with_average(lambda network: save_network(network, folder))
-    return folder

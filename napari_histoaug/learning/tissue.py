@@ -6,6 +6,7 @@ cached latents (turned before encoding, since an autoencoder does not commute wi
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,10 +115,43 @@ class Tissue:
         self._labelled = [np.argwhere(r.labels[::VESSEL_GRID, ::VESSEL_GRID] > 0) for r in regions]
         self._with_labels = [i for i, at in enumerate(self._labelled) if len(at)]
 
+    def check(self, size: int, cell: int, classes: int) -> None:
+        """See that examples of `size` px can be cut, in whole cells, with known labels.
+
+        Raises
+        ------
+        TissueError
+            When they cannot.
+        """
+        if size % cell:
+            raise TissueError(
+                f"data.crop={size} does not fit this network; use a multiple of {cell}."
+            )
+        smallest = min(min(region.labels.shape) for region in self.regions)
+        if size > smallest:
+            raise TissueError(
+                f"data.crop={size} is larger than the smallest piece of tissue, {smallest} px; "
+                "use a smaller one."
+            )
+        largest = max(int(region.labels.max()) for region in self.regions)
+        if largest > classes:
+            raise TissueError(
+                f"The label maps hold the value {largest}, but data.classes names {classes} "
+                f"{'class' if classes == 1 else 'classes'}; name them all, in that order."
+            )
+
     @property
     def channels(self) -> int:
         """Channels of the state."""
         return int(self.regions[0].state.shape[2])
+
+    def digest(self) -> str:
+        """Hash every state and label, sha256 (hex)."""
+        whole = hashlib.sha256()
+        for region in self.regions:
+            for array in (region.state, region.labels):
+                whole.update(np.ascontiguousarray(array).tobytes())
+        return whole.hexdigest()
 
     def cut(
         self, rng: np.random.Generator, size: int

@@ -8,19 +8,22 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from diffusers import DDPMScheduler
+from diffusers.training_utils import compute_snr
 from PIL import Image
 from torch import Tensor, nn
 
-from napari_histoaug.diffusion import velocity
+from napari_histoaug.diffusion import linear_schedule, velocity
 from napari_histoaug.generation import inpaint, load_generator
 from napari_histoaug.learning.autoencoder import hue_loss
+from napari_histoaug.learning.batches import Batch, Examples
 from napari_histoaug.learning.config import (
     AutoencoderTraining,
     ConfigError,
     DiffusionTraining,
     load_config,
 )
-from napari_histoaug.learning.diffusion import DiffusionTask
+from napari_histoaug.learning.diffusion import DiffusionTask, min_snr_weights
 from napari_histoaug.learning.scripts import train_autoencoder, train_diffusion
 from napari_histoaug.learning.tissue import pixel_tissue
 from napari_histoaug.models import load_autoencoder
@@ -89,30 +92,64 @@ def test_bad_values_get_a_sentence(
 
 
 class Oracle(nn.Module):
-    """Says the right velocity in the hole and nonsense outside it."""
+    """Says the right target in the hole, `off` beside it, and nonsense outside the hole."""
 
-    def __init__(self, task: DiffusionTask) -> None:
+    def __init__(self, batch: Batch, prediction: str, off: float = 0.0) -> None:
         super().__init__()
-        self.task, self.scale = task, nn.Parameter(torch.zeros(1))
+        self.batch, self.prediction, self.off = batch, prediction, off
 
     def forward(self, x: Tensor, t: Tensor, hole: Tensor, labels: Tensor) -> Tensor:
-        rng = np.random.default_rng([0, 0, 5])
-        x0, _, _ = self.task.batch(self.task.train, rng)
-        self.task._timesteps(rng, len(x0))
-        noise = torch.from_numpy(rng.standard_normal(x0.shape, dtype=np.float32))
+        x0, noise = self.batch["x0"], self.batch["noise"]
         torch.testing.assert_close(x[~hole.expand_as(x)], x0[~hole.expand_as(x0)])
-        target = velocity(x0, noise, self.task.schedule.gather(t))
-        return torch.where(hole, target, torch.full_like(target, 99.0)) + self.scale
+        level = linear_schedule(1000).gather(t)
+        target = noise if self.prediction == "epsilon" else velocity(x0, noise, level)
+        return torch.where(hole, target + self.off, torch.full_like(target, 99.0))
 
 
+@pytest.mark.parametrize("prediction", ["epsilon", "v"])
 def test_only_the_hole_is_judged_and_the_rest_is_shown_clean(
+    settings: dict[str, object], tmp_path: Path, prediction: str
+) -> None:
+    write(settings, tmp_path / "c.yaml")
+    changes = ["full_share=0", f"model.prediction={prediction}", "loop.batch=4"]
+    config = load_config(DiffusionTraining, tmp_path / "c.yaml", changes)
+    tissue = pixel_tissue(tmp_path, tmp_path / "labels", ["first"])
+    task = DiffusionTask(config, tissue, tissue)
+    batch = task.batch(Examples(0, 5, 4, 0, 4))
+    assert float(task.loss(Oracle(batch, prediction), batch, 5).total) == pytest.approx(
+        0.0, abs=1e-6
+    )
+    off = Oracle(batch, prediction, 0.5)
+    assert float(task.loss(off, batch, 5).total) == pytest.approx(0.25, rel=1e-4)
+    weighted = DiffusionTask(config.model_copy(update={"min_snr": 5.0}), tissue, tissue)
+    weights = min_snr_weights(linear_schedule(1000).gather(batch["t"]), 5.0, prediction)
+    assert float(weighted.loss(off, batch, 5).total) == pytest.approx(
+        0.25 * float(weights.mean()), rel=1e-4
+    )
+
+
+def test_min_snr_weights_are_those_of_diffusers() -> None:
+    scheduler = DDPMScheduler(num_train_timesteps=1000)
+    t = torch.tensor([0, 10, 300, 700, 999])
+    snr = compute_snr(scheduler, t)
+    capped = snr.clamp(max=5.0)
+    level = linear_schedule(1000).gather(t)
+    torch.testing.assert_close(
+        min_snr_weights(level, 5.0, "epsilon").float(), capped / snr, rtol=1e-3, atol=0
+    )
+    torch.testing.assert_close(
+        min_snr_weights(level, 5.0, "v").float(), capped / (snr + 1), rtol=1e-3, atol=0
+    )
+
+
+def test_times_cover_the_chain_evenly_in_every_batch(
     settings: dict[str, object], tmp_path: Path
 ) -> None:
     write(settings, tmp_path / "c.yaml")
-    config = load_config(DiffusionTraining, tmp_path / "c.yaml", ["full_share=0"])
+    config = load_config(DiffusionTraining, tmp_path / "c.yaml")
     tissue = pixel_tissue(tmp_path, tmp_path / "labels", ["first"])
-    task = DiffusionTask(config, tissue, tissue)
-    assert float(task.loss(Oracle(task), 5).total) == pytest.approx(0.0, abs=1e-6)
+    t = DiffusionTask(config, tissue, tissue).batch(Examples(0, 1, 10, 0, 10))["t"]
+    assert sorted((t // 100).tolist()) == list(range(10))
 
 
 def test_from_tissue_to_a_generator_that_inpaints(
