@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from accelerate import PartialState
+from pydantic import BaseModel
 
 from napari_histoaug.learning.saving import told_when_full
 from napari_histoaug.learning.tissue import (
@@ -60,9 +61,7 @@ def encode_field(autoencoder: Autoencoder, path: Path, copy: int, out: Path) -> 
     for piece in pieces_of(image, turns_of(path, copy)):
         x = torch.from_numpy(piece).to(device).permute(2, 0, 1)[None].float() / 127.5 - 1
         x = x.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(device.type, torch.bfloat16):
-            z = autoencoder.encode(x)
-        latents.append(z[0].permute(1, 2, 0).to("cpu", torch.float16).numpy())
+        latents.append(autoencoder.encode(x)[0].permute(1, 2, 0).to("cpu", torch.float16).numpy())
     temporary = out.with_name(out.name + ".part")
     with told_when_full(out.parent):
         with temporary.open("wb") as file:
@@ -96,7 +95,7 @@ def cache_latents(
     state = PartialState()
     folder.mkdir(parents=True, exist_ok=True)
     with state.main_process_first():
-        _claim(folder, {"autoencoder_sha256": weights_hash(autoencoder), "piece": PIECE})
+        _claim(folder, {"encoder_sha256": encoder_hash(autoencoder), "piece": PIECE})
     autoencoder.to(state.device)
     todo = [(path, copy) for copy in range(copies) for path in fields]
     mine = todo[state.process_index :: state.num_processes]
@@ -109,12 +108,15 @@ def cache_latents(
     state.wait_for_everyone()
 
 
-def weights_hash(autoencoder: Autoencoder) -> str:
-    """Hash what decides on latents, sha256 (hex): the shape and every weight."""
-    digest = hashlib.sha256(autoencoder.config.model_dump_json().encode())
+def encoder_hash(autoencoder: Autoencoder) -> str:
+    """Hash what decides on latents, sha256 (hex): the shape and every weight but the decoder's."""
+    config = autoencoder.config
+    shape = config.model_dump_json(exclude={"noise"}) if isinstance(config, BaseModel) else ""
+    digest = hashlib.sha256(f"{type(autoencoder).__name__} {autoencoder.factor} {shape}".encode())
     for name, tensor in sorted(autoencoder.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        if "decoder." not in name:
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
 
 
