@@ -147,6 +147,19 @@ def test_an_image_does_not_depend_on_its_batch(scene, method: str):
     torch.testing.assert_close(turned.flip(0), together, atol=1e-12, rtol=0)
 
 
+@pytest.mark.parametrize("seeds", [(4, 8, 15), range(3)])
+def test_whole_images_take_a_seed_each_in_any_order(seeds: Any):
+    def run(seed: Any, count: int) -> Tensor:
+        options: dict[str, Any] = {"steps": 4, "solver": "ancestral", "dtype": torch.float64}
+        return sample(bent, (count, 2, 8, 8), seed=seed, **options)
+
+    together = run(seeds, 3)
+    alone = torch.cat([run(seed, 1) for seed in seeds])
+    torch.testing.assert_close(together, alone, atol=1e-12, rtol=0)
+    turned = run(list(seeds)[::-1], 3).flip(0)
+    torch.testing.assert_close(together, turned, atol=1e-12, rtol=0)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_a_shared_seed_numbers_the_images(scene, method: str):
     known, hole = (t[:1].expand(3, -1, -1, -1) for t in scene)
