@@ -23,11 +23,13 @@ def _spelled_out(value: object) -> object:
     return "no" if value is False else value
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """Part of a configuration: unknown settings are refused."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class DataConfig(_Section):
+class DataConfig(Section):
     """Where the tissue is, and which cases teach and which only check."""
 
     tiles: Path = Field(description="folder of fields named <case>_x<X>_y<Y>.jpg")
@@ -40,7 +42,7 @@ class DataConfig(_Section):
     vessel_share: float = Field(0.6, ge=0, le=1, description="share of examples around vessels")
 
 
-class LoopConfig(_Section):
+class LoopConfig(Section):
     """How long, how fast, how often saved."""
 
     out: Path
@@ -66,14 +68,14 @@ class LoopConfig(_Section):
     seed: int = Field(0, ge=0)
 
 
-class PerceptualConfig(_Section):
+class PerceptualConfig(Section):
     """A fixed feature network added to the reconstruction loss."""
 
     network: Literal["none", "efficientnet-lite0"] = "none"
     weight: float = Field(0.5, ge=0)
 
 
-class AdversarialConfig(_Section):
+class AdversarialConfig(Section):
     """A patch discriminator trained against the autoencoder; none with weight 0."""
 
     weight: float = Field(0.0, ge=0, description="of its verdict beside the absolute error")
@@ -84,7 +86,7 @@ class AdversarialConfig(_Section):
     layers: int = Field(3, ge=1, le=5, description="halvings; 2 sees patches of 34 px, 3 of 70 px")
 
 
-class AutoencoderTraining(_Section):
+class AutoencoderTraining(Section):
     """``train_autoencoder.py``."""
 
     data: DataConfig
@@ -101,7 +103,7 @@ class AutoencoderTraining(_Section):
     adversarial: AdversarialConfig = AdversarialConfig()
 
 
-class DiffusionTraining(_Section):
+class DiffusionTraining(Section):
     """``train_diffusion.py``."""
 
     data: DataConfig

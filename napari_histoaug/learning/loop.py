@@ -213,15 +213,15 @@ class Run:
             if time.monotonic() - saved > 60 * c.save_minutes:
                 self.save()
                 saved = time.monotonic()
-            stopped = self._agreed(stop())
+            stopped = self.agreed(stop())
         return stopped
 
     def _finished(self) -> bool:
         minutes = self.config.minutes
         out_of_time = minutes is not None and self.progress.seconds >= 60 * minutes
-        return self.progress.step >= self.config.steps or self._agreed(out_of_time)
+        return self.progress.step >= self.config.steps or self.agreed(out_of_time)
 
-    def _agreed(self, wish: bool) -> bool:
+    def agreed(self, wish: bool) -> bool:
         """Whether any process wishes it: their clocks and signals differ, their steps must not."""
         if self.accelerator.num_processes == 1:
             return wish

@@ -157,24 +157,35 @@ def announce(config: LoopConfig) -> None:
 
 def complete(
     run: Run,
-    config: AutoencoderTraining | DiffusionTraining,
+    config: BaseModel,
     train: Tissue,
     held_out: Tissue,
     export: Callable[[nn.Module], None],
     stop: Callable[[], bool],
+    enough: Callable[[], bool] = never,
 ) -> None:
     """Train to the end, then write the averaged network and the report.
+
+    Parameters
+    ----------
+    export : callable
+        Writes the network.
+    stop : callable
+        Asked after every step; True saves and leaves.
+    enough : callable
+        Asked after every step; True means that the end is reached before the last step.
 
     Raises
     ------
     KeyboardInterrupt
         When `stop` asked for it; the checkpoint is written.
     """
-    ended = run.fit(say if run.leads else silent, stop)
-    if not ended:
-        raise KeyboardInterrupt
+    if not run.agreed(enough()):
+        ended = run.fit(say if run.leads else silent, lambda: stop() or enough())
+        if not ended and not run.agreed(enough()):
+            raise KeyboardInterrupt
     if run.leads:
-        with told_when_full(config.loop.out):
+        with told_when_full(run.config.out):
             run.with_average(export)
             facts = RunFacts(
                 step=run.progress.step,
@@ -184,7 +195,7 @@ def complete(
                 tissue=train.digest(),
                 held_out=held_out.digest(),
             )
-            write_report(config.loop.out, config, facts)
+            write_report(run.config.out, config, facts)
     run.accelerator.wait_for_everyone()
 
 

@@ -25,6 +25,7 @@ from napari_histoaug.learning.config import (
 )
 from napari_histoaug.learning.diffusion import DiffusionTask, min_snr_weights
 from napari_histoaug.learning.scripts import train_autoencoder, train_diffusion
+from napari_histoaug.learning.segmentation_config import SegmentationTraining
 from napari_histoaug.learning.tissue import pixel_tissue
 from napari_histoaug.models import load_autoencoder
 
@@ -62,7 +63,12 @@ def write(settings: dict[str, object], path: Path) -> str:
 @pytest.mark.parametrize("path", sorted((ROOT / "training" / "configs").glob("*.yaml")), ids=str)
 def test_every_shipped_configuration_is_valid(path: Path) -> None:
     content = yaml.safe_load(path.read_text())
-    kind = DiffusionTraining if "multipliers" in content.get("model", {}) else AutoencoderTraining
+    model = content.get("model", {})
+    kind: type[AutoencoderTraining | DiffusionTraining | SegmentationTraining]
+    if "encoder" in model:
+        kind = SegmentationTraining
+    else:
+        kind = DiffusionTraining if "multipliers" in model else AutoencoderTraining
     assert load_config(kind, path).loop.steps > 0
 
 
