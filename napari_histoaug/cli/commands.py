@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ParamSpec
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from napari_histoaug.cli.files import output_folder, read_labels, save, save_png
+from napari_histoaug.cli.model import model_app
+from napari_histoaug.cli.plainly import plainly
 from napari_histoaug.cli.progress import StepLine
-from napari_histoaug.errors import Cancelled, HistoaugError
+from napari_histoaug.errors import HistoaugError
 
 if TYPE_CHECKING:
     from napari_histoaug.annotations import ClassTable
@@ -26,10 +26,7 @@ app = typer.Typer(
     # A traceback with local variables could carry file names and pixels into a bug report.
     pretty_exceptions_enable=False,
 )
-
-BAD_INPUT, INTERRUPTED = 2, 130
-
-P = ParamSpec("P")
+app.add_typer(model_app, name="model")
 
 
 class Method(StrEnum):
@@ -62,25 +59,8 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _plainly(command: Callable[P, None]) -> Callable[P, None]:
-    """Turn what a user can act on into a sentence and an exit code."""
-
-    @functools.wraps(command)
-    def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            command(*args, **kwargs)
-        except (KeyboardInterrupt, Cancelled):
-            typer.echo("\nStopped; no half results were left.", err=True)
-            raise typer.Exit(INTERRUPTED) from None
-        except HistoaugError as error:
-            typer.echo(str(error), err=True)
-            raise typer.Exit(BAD_INPUT) from None
-
-    return run
-
-
 @app.command()
-@_plainly
+@plainly
 def demo(out: OutFolder = Path("demo-output")) -> None:
     """Open the sample slide ready to paint; without a display, make the whole journey."""
     from napari_histoaug.gui.demo import run_demo
@@ -89,7 +69,7 @@ def demo(out: OutFolder = Path("demo-output")) -> None:
 
 
 @app.command()
-@_plainly
+@plainly
 def view(
     slide: SlidePath,
     show_label: Annotated[
@@ -103,7 +83,7 @@ def view(
 
 
 @app.command()
-@_plainly
+@plainly
 def info(
     slide: SlidePath,
     whole: Annotated[
@@ -120,7 +100,7 @@ def info(
 
 
 @app.command()
-@_plainly
+@plainly
 def inpaint(
     slide: SlidePath,
     mask: Annotated[Path, typer.Option(help="GeoJSON file with the outlines to fill.")],
@@ -172,7 +152,7 @@ def inpaint(
 
 
 @app.command()
-@_plainly
+@plainly
 def synthesize(
     labels: Annotated[Path, typer.Argument(metavar="LABELS", help="PNG of class values.")],
     out: OutFolder,
@@ -212,7 +192,7 @@ def synthesize(
 
 
 @app.command()
-@_plainly
+@plainly
 def export(
     slide: SlidePath,
     out: OutFolder,
@@ -243,7 +223,7 @@ def export(
 
 
 @app.command()
-@_plainly
+@plainly
 def doctor() -> None:
     """Say what works on this machine, one line each."""
     from napari_histoaug.cli.doctor import CHECKS

@@ -110,7 +110,7 @@ def cache_latents(
 
 def encoder_hash(autoencoder: Autoencoder) -> str:
     """Hash what decides on latents, sha256 (hex): the shape and every weight but the decoder's."""
-    config = autoencoder.config
+    config = getattr(autoencoder, "config", None)
     shape = config.model_dump_json(exclude={"noise"}) if isinstance(config, BaseModel) else ""
     digest = hashlib.sha256(f"{type(autoencoder).__name__} {autoencoder.factor} {shape}".encode())
     for name, tensor in sorted(autoencoder.state_dict().items()):

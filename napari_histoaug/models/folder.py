@@ -21,6 +21,7 @@ from napari_histoaug.models.checkpoints import (
     write_json,
 )
 from napari_histoaug.models.spade_unet import SpadeUNet
+from napari_histoaug.models.sums import write_sums
 
 INDEX = "model_index.json"
 
@@ -78,14 +79,15 @@ def save_generator(
     autoencoder: Autoencoder | None,
     *,
     dtype: torch.dtype = torch.float16,
+    schedule: ScheduleConfig | None = None,
 ) -> None:
-    """Write a generator folder; weights in half precision unless told otherwise."""
+    """Write a generator folder and its hashes; weights in half precision unless told otherwise."""
     save_network(unet, folder / "unet", dtype=dtype)
     if autoencoder is not None:
         save_network(autoencoder, folder / "autoencoder", dtype=dtype)
     scheduler = folder / "scheduler"
     scheduler.mkdir(exist_ok=True)
-    schedule = ScheduleConfig.model_validate({})
+    schedule = schedule or ScheduleConfig.model_validate({})
     content = {
         "_class_name": "DDPMScheduler",
         **schedule.model_dump(),
@@ -98,6 +100,7 @@ def save_generator(
     write_json(
         folder / INDEX, {"_class_name": "HistoaugGenerator", **index.model_dump(mode="json")}
     )
+    write_sums(folder)
 
 
 def load_parts(folder: Path) -> GeneratorParts:

@@ -23,11 +23,11 @@ from napari_histoaug.learning.config import (
     DiffusionTraining,
     load_config,
 )
-from napari_histoaug.learning.diffusion import DiffusionTask, min_snr_weights
+from napari_histoaug.learning.diffusion import DiffusionTask, min_snr_weights, new_unet
 from napari_histoaug.learning.scripts import train_autoencoder, train_diffusion
 from napari_histoaug.learning.segmentation_config import SegmentationTraining
-from napari_histoaug.learning.tissue import pixel_tissue
-from napari_histoaug.models import load_autoencoder
+from napari_histoaug.learning.tissue import Region, Tissue, pixel_tissue
+from napari_histoaug.models import PRESETS, VQAutoencoder, load_autoencoder
 
 ROOT = Path(__file__).parents[2]
 
@@ -211,3 +211,39 @@ def test_the_hue_term_sees_red_cells_turned_pink_and_no_brightness() -> None:
     less_blue = image.clone()
     less_blue[:, 2] -= 0.4
     assert float(hue_loss(less_blue, image)) == pytest.approx(0.4**2 / 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "latents"),
+    [
+        ("thesis-vq-4x64x64", (4, 64, 64)),
+        ("thesis-vq-8x64x64", (8, 64, 64)),
+        ("thesis-vq-4x32x32", (4, 32, 32)),
+    ],
+)
+def test_the_autoencoders_of_the_thesis_make_the_latents_they_are_named_after(
+    name: str, latents: tuple[int, int, int]
+) -> None:
+    config = load_config(AutoencoderTraining, ROOT / "training" / "configs" / f"{name}.yaml")
+    assert config.model is not None
+    with torch.device("meta"):
+        model = VQAutoencoder(config.model)
+        image = torch.zeros(1, 3, config.data.crop, config.data.crop)
+    assert tuple(model.encode(image).shape[1:]) == latents
+
+
+@pytest.mark.parametrize(
+    ("name", "preset"), [("thesis-90m", "thesis-90m"), ("thesis-latent", "latent")]
+)
+def test_the_diffusion_settings_are_those_of_the_thesis(name: str, preset: str) -> None:
+    config = load_config(DiffusionTraining, ROOT / "training" / "configs" / f"{name}.yaml")
+    with torch.device("meta"):
+        tissue = Tissue(
+            [Region(np.zeros((8, 8, PRESETS[preset].channels)), np.zeros((8, 8), "u1"))]
+        )
+        assert new_unet(config, tissue).config == PRESETS[preset]
+    assert config.loop.batch == 16
+    assert config.loop.learning_rate == 2e-4
+    assert (config.full_share, config.label_drop, config.min_snr) == (1.0, 0.0, None)
+    schedule = linear_schedule(1000)
+    assert schedule.betas[[0, -1]].tolist() == [1e-4, 0.02]
