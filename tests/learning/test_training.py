@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from napari_histoaug.diffusion import linear_schedule, velocity
 from napari_histoaug.generation import inpaint, load_generator
+from napari_histoaug.generation.dataset import DatasetConfig
 from napari_histoaug.learning.autoencoder import hue_loss
 from napari_histoaug.learning.batches import Batch, Examples
 from napari_histoaug.learning.config import (
@@ -64,6 +65,9 @@ def write(settings: dict[str, object], path: Path) -> str:
 def test_every_shipped_configuration_is_valid(path: Path) -> None:
     content = yaml.safe_load(path.read_text())
     model = content.get("model", {})
+    if "source" in content:
+        assert load_config(DatasetConfig, path).count > 0
+        return
     kind: type[AutoencoderTraining | DiffusionTraining | SegmentationTraining]
     if "encoder" in model:
         kind = SegmentationTraining
