@@ -115,11 +115,13 @@ def _halved(fine: np.ndarray) -> np.ndarray:
 
 def _weights(start: int, length: int, spacing: float, first: int, count: int) -> sparse.csr_array:
     """Return the (count, length) share of each grid pixel that each fine pixel covers."""
-    edges = (first + np.arange(count + 1, dtype=np.float64)) * spacing - start
+    # In absolute positions, so that a grid pixel has the same weights whichever rectangle it is in.
+    edges = (first + np.arange(count + 1, dtype=np.float64)) * spacing
     low, high = edges[:-1], edges[1:]
     widest = math.ceil(spacing) + 1
     columns = np.floor(low).astype(np.int64)[:, None] + np.arange(widest)
     shares = np.minimum(high[:, None], columns + 1) - np.maximum(low[:, None], columns)
+    columns -= start
     # Rounding of the edges leaves slivers of 1e-12 of a neighbour that is not really touched.
     good = (shares > 1e-9) & (columns >= 0) & (columns < length)
     rows = np.broadcast_to(np.arange(count)[:, None], columns.shape)

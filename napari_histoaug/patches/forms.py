@@ -1,0 +1,213 @@
+"""Patches written out: sharded zarr, a WebDataset tar, or PNG pairs. Whole parts or nothing."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+import tarfile
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_histoaug.patches.errors import PatchError
+from napari_histoaug.patches.reading import Patch
+
+Form = Literal["zarr", "tar", "png"]
+SHARD = 256
+_ENDINGS: dict[Form, str] = {"zarr": ".zarr", "tar": ".tar", "png": ""}
+
+
+def part_path(folder: Path, form: Form, source: str, part: int) -> Path:
+    """Return where a part of a slide's patches lies: ``<form>/<source>-<part>``."""
+    return folder / form / f"{source}-{part:05d}{_ENDINGS[form]}"
+
+
+def write_part(
+    path: Path, form: Form, patches: Iterator[Patch], facts: list[dict[str, Any]], size: int
+) -> Path:
+    """Write patches in one of the forms.
+
+    Parameters
+    ----------
+    path : Path
+        See :func:`part_path`.
+    form : {"zarr", "tar", "png"}
+    patches : iterator of Patch
+        In the order of their indices, 0, 1, ...
+    facts : list of dict
+        What to say of each patch: in the tar's JSON members, the PNG folder's table.
+    size : int
+        Side of a patch.
+
+    Raises
+    ------
+    PatchError
+        When it cannot be written; nothing is left then.
+    """
+    write: dict[Form, Callable[..., None]] = {"zarr": _zarr, "tar": _tar, "png": _png}
+    with _whole(path) as target:
+        write[form](target, patches, facts, size)
+    return path
+
+
+def read_part(path: Path) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+    """Yield the images and masks of a part of any form, in order.
+
+    Raises
+    ------
+    PatchError
+        When it is missing or damaged.
+    """
+    try:
+        if path.suffix == ".zarr":
+            part = ZarrPart(path)
+            yield from (part[index] for index in range(len(part)))
+        elif path.suffix == ".tar":
+            with tarfile.open(path) as tar:
+                yield from _pairs(member_bytes(tar))
+        else:
+            files = sorted(path.glob("*.png"))
+            yield from _pairs((file.name, file.read_bytes()) for file in files)
+    except (OSError, tarfile.TarError, KeyError, ValueError) as error:
+        raise damaged(path) from error
+
+
+class ZarrPart:
+    """A part in the zarr form: item i is (image uint8 (s, s, 3), mask uint8 (s, s))."""
+
+    def __init__(self, path: Path) -> None:
+        import zarr
+
+        try:
+            group = zarr.open_group(str(path), mode="r")
+            self._images: Any = group["images"]
+            self._masks: Any = group["masks"]
+        except (OSError, KeyError, ValueError) as error:
+            raise damaged(path) from error
+
+    def __len__(self) -> int:
+        return int(self._images.shape[0])
+
+    def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        return np.asarray(self._images[index]), np.asarray(self._masks[index])
+
+
+def damaged(path: Path) -> PatchError:
+    """Return the sentence for a part that cannot be read."""
+    return PatchError(
+        f"The patches in {path} are missing or damaged; delete the folder they are in and extract "
+        "them again."
+    )
+
+
+def member_bytes(tar: tarfile.TarFile) -> Iterator[tuple[str, bytes]]:
+    """Yield (name, bytes) of a tar's files."""
+    for member in tar:
+        stream = tar.extractfile(member)
+        if stream is not None:
+            yield member.name, stream.read()
+
+
+def _zarr(path: Path, patches: Iterator[Patch], facts: list[dict[str, Any]], size: int) -> None:
+    import zarr
+    from zarr.codecs import ZstdCodec
+
+    count = len(facts)
+    group = zarr.create_group(str(path), zarr_format=3)
+    shapes: dict[str, tuple[int, ...]] = {"images": (size, size, 3), "masks": (size, size)}
+    arrays = {
+        name: group.create_array(
+            name, shape=(count, *shape), dtype="uint8", chunks=(1, *shape),
+            shards=(SHARD, *shape), compressors=[ZstdCodec(level=1)], fill_value=0,
+        )
+        for name, shape in shapes.items()
+    }  # fmt: skip
+    images = np.empty((SHARD, *shapes["images"]), np.uint8)
+    masks = np.empty((SHARD, *shapes["masks"]), np.uint8)
+    for start in range(0, count, SHARD):
+        here = min(SHARD, count - start)
+        for at in range(here):
+            patch = next(patches)
+            images[at], masks[at] = patch.image, patch.mask
+        # Whole shards at a time, or each patch would rewrite its shard.
+        arrays["images"][start : start + here] = images[:here]
+        arrays["masks"][start : start + here] = masks[:here]
+
+
+def _tar(path: Path, patches: Iterator[Patch], facts: list[dict[str, Any]], size: int) -> None:
+    with tarfile.open(path, "x", format=tarfile.USTAR_FORMAT) as tar:
+        for index, fact in enumerate(facts):
+            patch = next(patches)
+            text = json.dumps(fact, sort_keys=True).encode()
+            for ending, content in (
+                ("image.png", _encode(patch.image)),
+                ("mask.png", _encode(patch.mask)),
+                ("json", text),
+            ):
+                # No time and no owner: the same patches make the same file.
+                member = tarfile.TarInfo(f"{index:06d}.{ending}")
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+
+
+def _png(path: Path, patches: Iterator[Patch], facts: list[dict[str, Any]], size: int) -> None:
+    path.mkdir()
+    for index in range(len(facts)):
+        patch = next(patches)
+        (path / f"{index:06d}.image.png").write_bytes(_encode(patch.image))
+        (path / f"{index:06d}.mask.png").write_bytes(_encode(patch.mask))
+    with (path / "patches.csv").open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, list(facts[0]) if facts else [])
+        writer.writeheader()
+        writer.writerows(facts)
+
+
+def _encode(array: NDArray[np.uint8]) -> bytes:
+    import imagecodecs
+
+    # Level 1: twice as fast as the usual 6 and a few per cent larger.
+    return bytes(imagecodecs.png_encode(np.ascontiguousarray(array), level=1))
+
+
+def _pairs(
+    files: Iterator[tuple[str, bytes]],
+) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+    import imagecodecs
+
+    image: NDArray[np.uint8] | None = None
+    for name, content in files:
+        if name.endswith(".image.png"):
+            image = imagecodecs.png_decode(content)
+        elif name.endswith(".mask.png"):
+            assert image is not None
+            yield image, imagecodecs.png_decode(content)
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """Give a temporary name beside the final one, and rename when all went well."""
+    part = path.with_name(f".{uuid.uuid4().hex}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+        if path.is_dir():  # of a run that died before it said so
+            shutil.rmtree(path)
+        os.replace(part, path)
+    except OSError as error:
+        raise PatchError(
+            f"The patches cannot be written to {path.parent} ({error.strerror or error}); choose "
+            "a folder you may write to, on a disk with room."
+        ) from error
+    finally:
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)
