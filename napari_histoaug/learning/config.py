@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from napari_histoaug.errors import HistoaugError
+from napari_histoaug.learning.config_files import ConfigError as ConfigError
+from napari_histoaug.learning.config_files import load_config as load_config
 from napari_histoaug.models import SpadeUNetConfig, TinyAutoencoderConfig, VQAutoencoderConfig
 from napari_histoaug.models.folder import SamplingDefaults
-
-
-class ConfigError(HistoaugError):
-    """A training configuration with a value that cannot be used."""
 
 
 def _spelled_out(value: object) -> object:
@@ -129,42 +124,3 @@ class DiffusionTraining(Section):
     )
     min_snr: float | None = Field(None, gt=0, description="gamma of min-SNR weighting; 5 is usual")
     sample_steps: int = Field(20, ge=1, description="sampler steps of the sample pictures")
-
-
-Config = TypeVar("Config", bound=BaseModel)
-
-
-def load_config(kind: type[Config], path: Path, overrides: Sequence[str] = ()) -> Config:
-    """Read a YAML configuration and apply dotted overrides such as ``loop.batch=8``.
-
-    Raises
-    ------
-    ConfigError
-        When the file cannot be read, an override is malformed, or a value is not allowed.
-    """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(f"The configuration {path} cannot be read: {error}.") from None
-    if not isinstance(content, dict):
-        raise ConfigError(f"The configuration {path} does not hold a table of settings.")
-    for override in overrides:
-        _apply(content, override)
-    try:
-        return kind.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"The setting {where} in {path} is wrong: {first['msg']}.") from None
-
-
-def _apply(content: dict[str, Any], override: str) -> None:
-    name, equals, value = override.partition("=")
-    if not equals:
-        raise ConfigError(f"The override {override!r} has no '='; write it as loop.batch=8.")
-    *sections, last = name.split(".")
-    for section in sections:
-        content = content.setdefault(section, {})
-        if not isinstance(content, dict):
-            raise ConfigError(f"The override {override!r} goes into {section}, which is a value.")
-    content[last] = yaml.safe_load(value)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from napari_histoaug.errors import HistoaugError
-from napari_histoaug.learning.config import load_config
-from napari_histoaug.learning.scripts import say
+from napari_histoaug.learning.config_files import load_config
 from napari_histoaug.patches.run import ExtractConfig, Here, Report, run_extraction
 
 SOME_FAILED = 1
+
+
+def say(line: str) -> None:
+    """Print one line to standard error at once."""
+    print(line, file=sys.stderr, flush=True)  # noqa: T201
 
 
 def extract_patches(arguments: Sequence[str] | None = None) -> int:

@@ -25,14 +25,14 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from napari_histoaug import __version__
-from napari_histoaug.annotations import ClassTable, read_geojson
+from napari_histoaug.annotations import AnnotationIndex, ClassTable, place_on
 from napari_histoaug.edits import EditStore
 from napari_histoaug.patches import manifest
 from napari_histoaug.patches.errors import PatchError
 from napari_histoaug.patches.forms import part_path, write_part
 from napari_histoaug.patches.grid import TILE, Grid
 from napari_histoaug.patches.jobs import SlideJob
-from napari_histoaug.patches.labels import Labels, check_classes
+from napari_histoaug.patches.labels import Labels
 from napari_histoaug.patches.manifest import ClassSummary, ManifestInfo, SlideEntry
 from napari_histoaug.patches.plan import PatchPlan, plan_patches
 from napari_histoaug.patches.reading import PatchReader, failed_tiles, tile_boxes
@@ -63,6 +63,8 @@ class Recipe(BaseModel):
         Read every patch even when only positions are wanted, so that damage is known.
     part : int
         Patches a part holds, at most but for the last tile's.
+    skip_bad : bool
+        Leave out broken features of the annotations; else their slide fails.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -74,6 +76,7 @@ class Recipe(BaseModel):
     synthetic: bool = False
     verify: bool = True
     part: int = Field(4096, ge=1)
+    skip_bad: bool = False
 
     @property
     def sha256(self) -> str:
@@ -118,7 +121,7 @@ def plan_slide(job: SlideJob, recipe: Recipe) -> SlideEntry:
     """
     if job.annotations is None and recipe.settings.target_percent > 0:
         return _entry(job, "skipped", reason="There are no annotations for the slide.")
-    with _opened(job, recipe) as (slide, labels, _):
+    with opened(job, recipe) as (slide, labels, _):
         plan = plan_patches(slide, labels, recipe.settings)
         slide.check_failures(plan.grid.level, tile_boxes(
             slide, plan.grid, plan.rows, plan.columns, recipe.settings.size
@@ -155,10 +158,10 @@ def read_part_of(job: SlideJob, recipe: Recipe, part: int) -> None:
     table = manifest.read_table(path)
     rows, columns, parts = (table[name].to_numpy() for name in ("row", "column", "part"))
     here = np.flatnonzero(parts == part)
-    with _opened(job, recipe) as (slide, labels, store):
+    with opened(job, recipe) as (slide, labels, store):
         if slide.sha256() != entry.slide_sha256:
             raise PatchError(f"{slide.path.name} has changed meanwhile; start again.")
-        grid = _grid_of(slide, entry)
+        grid = grid_of(entry)
         reader = PatchReader(slide, grid, labels, recipe.settings.size, store)
         patches = reader.patches(rows[here], columns[here])
         if recipe.form == "manifest":
@@ -191,7 +194,7 @@ def finish_slide(job: SlideJob, recipe: Recipe) -> SlideEntry:
         ledgers = (recipe.ledger_path(entry.source, k) for k in range(entry.parts))
         bad = {tuple(map(int, key)) for ledger in ledgers for key in json.loads(ledger.read_text())}
         with open_slide(job.path, mpp=job.mpp) as slide:
-            grid = _grid_of(slide, entry)
+            grid = grid_of(entry)
             rows, columns = (table[name].to_numpy() for name in ("row", "column"))
             boxes = tile_boxes(slide, grid, rows, columns, recipe.settings.size)
             failures = [Failure(level, row, column, "") for level, row, column in sorted(bad)]
@@ -259,13 +262,28 @@ def cut_parts(plan: PatchPlan, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
 
 
 @contextmanager
-def _opened(job: SlideJob, recipe: Recipe) -> Iterator[tuple[Slide, Labels, EditStore | None]]:
+def opened(job: SlideJob, recipe: Recipe) -> Iterator[tuple[Slide, Labels, EditStore | None]]:
     with open_slide(job.path, mpp=job.mpp) as slide:
-        document = read_geojson(job.annotations) if job.annotations else None
-        if document is not None:
-            check_classes(document, recipe.classes, job.annotations)
+        index = _annotations(job, recipe, slide)
         store = EditStore.open(slide) if recipe.settings.edits else None
-        yield slide, Labels(document, recipe.classes, store), store
+        yield slide, Labels(index, recipe.classes, store), store
+
+
+def _annotations(job: SlideJob, recipe: Recipe, slide: Slide) -> AnnotationIndex | None:
+    """Read a slide's annotations and make sure that they are its own."""
+    if job.annotations is None:
+        return None
+    name = job.annotations.name
+    index = AnnotationIndex.from_file(job.annotations)
+    lost = [problem for problem in index.problems if not problem.kept]
+    if lost and not recipe.skip_bad:
+        raise PatchError(
+            f"{lost[0].place} of {name} {lost[0].reason} (broken features: {len(lost)}); correct "
+            "or delete them, or set skip_bad to leave them out."
+        )
+    recipe.classes.check(index.class_counts(), name)
+    place_on(index, slide, job.frame, source=name)
+    return index
 
 
 def _still_holds(job: SlideJob, recipe: Recipe, path: Path) -> SlideEntry | None:
@@ -292,7 +310,8 @@ def _entry(job: SlideJob, status: manifest.Status, **facts: Any) -> SlideEntry:
     return SlideEntry(source=job.source, status=status, patient_group=job.patient_group, **facts)
 
 
-def _grid_of(slide: Slide, entry: SlideEntry) -> Grid:
+def grid_of(entry: SlideEntry) -> Grid:
+    """Return the grid a plan was made on, as far as reading needs it."""
     assert entry.spacing is not None
     assert entry.level is not None
     return Grid((0, 0), entry.spacing, entry.level, None)

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,9 @@ from napari_histoaug.patches.errors import PatchError
 from napari_histoaug.patches.reading import Patch
 
 Form = Literal["zarr", "tar", "png"]
+Pixels = NDArray[np.uint8]
 SHARD = 256
+_PAIR = ("image", "mask")
 _ENDINGS: dict[Form, str] = {"zarr": ".zarr", "tar": ".tar", "png": ""}
 
 
@@ -58,8 +60,15 @@ def write_part(
     return path
 
 
-def read_part(path: Path) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
-    """Yield the images and masks of a part of any form, in order.
+class Part(Protocol):
+    """The patches of a part, in any order: (image uint8 (s, s, 3), mask uint8 (s, s)) each."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, number: int) -> tuple[Pixels, Pixels]: ...
+
+
+def open_part(path: Path) -> Part:
+    """Open a part that :func:`write_part` wrote.
 
     Raises
     ------
@@ -68,52 +77,62 @@ def read_part(path: Path) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]
     """
     try:
         if path.suffix == ".zarr":
-            part = ZarrPart(path)
-            yield from (part[index] for index in range(len(part)))
-        elif path.suffix == ".tar":
-            with tarfile.open(path) as tar:
-                yield from _pairs(member_bytes(tar))
-        else:
-            files = sorted(path.glob("*.png"))
-            yield from _pairs((file.name, file.read_bytes()) for file in files)
+            return _ZarrPart(path)
+        return _TarPart(path) if path.suffix == ".tar" else _PngPart(path)
     except (OSError, tarfile.TarError, KeyError, ValueError) as error:
-        raise damaged(path) from error
+        raise PatchError(
+            f"The patches in {path} are missing or damaged; delete the folder they are in and "
+            "extract them again."
+        ) from error
 
 
-class ZarrPart:
-    """A part in the zarr form: item i is (image uint8 (s, s, 3), mask uint8 (s, s))."""
-
+class _ZarrPart:
     def __init__(self, path: Path) -> None:
         import zarr
 
-        try:
-            group = zarr.open_group(str(path), mode="r")
-            self._images: Any = group["images"]
-            self._masks: Any = group["masks"]
-        except (OSError, KeyError, ValueError) as error:
-            raise damaged(path) from error
+        group = zarr.open_group(str(path), mode="r")
+        self._images: Any = group["images"]
+        self._masks: Any = group["masks"]
 
     def __len__(self) -> int:
         return int(self._images.shape[0])
 
-    def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        return np.asarray(self._images[index]), np.asarray(self._masks[index])
+    def __getitem__(self, number: int) -> tuple[Pixels, Pixels]:
+        return np.asarray(self._images[number]), np.asarray(self._masks[number])
 
 
-def damaged(path: Path) -> PatchError:
-    """Return the sentence for a part that cannot be read."""
-    return PatchError(
-        f"The patches in {path} are missing or damaged; delete the folder they are in and extract "
-        "them again."
-    )
+class _TarPart:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with tarfile.open(path) as tar:
+            self._at = {member.name: (member.offset_data, member.size) for member in tar}
+
+    def __len__(self) -> int:
+        return len(self._at) // 3
+
+    def __getitem__(self, number: int) -> tuple[Pixels, Pixels]:
+        with self._path.open("rb") as stream:
+            image, mask = (self._read(stream, f"{number:06d}.{n}.png") for n in _PAIR)
+        return image, mask
+
+    def _read(self, stream: IO[bytes], name: str) -> Pixels:
+        offset, size = self._at[name]
+        stream.seek(offset)
+        return _decode(stream.read(size))
 
 
-def member_bytes(tar: tarfile.TarFile) -> Iterator[tuple[str, bytes]]:
-    """Yield (name, bytes) of a tar's files."""
-    for member in tar:
-        stream = tar.extractfile(member)
-        if stream is not None:
-            yield member.name, stream.read()
+class _PngPart:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._count = sum(1 for _ in path.glob("*.mask.png"))
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, number: int) -> tuple[Pixels, Pixels]:
+        paths = (self._path / f"{number:06d}.{n}.png" for n in _PAIR)
+        image, mask = (_decode(path.read_bytes()) for path in paths)
+        return image, mask
 
 
 def _zarr(path: Path, patches: Iterator[Patch], facts: list[dict[str, Any]], size: int) -> None:
@@ -170,25 +189,17 @@ def _png(path: Path, patches: Iterator[Patch], facts: list[dict[str, Any]], size
         writer.writerows(facts)
 
 
-def _encode(array: NDArray[np.uint8]) -> bytes:
+def _encode(array: Pixels) -> bytes:
     import imagecodecs
 
     # Level 1: twice as fast as the usual 6 and a few per cent larger.
     return bytes(imagecodecs.png_encode(np.ascontiguousarray(array), level=1))
 
 
-def _pairs(
-    files: Iterator[tuple[str, bytes]],
-) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+def _decode(content: bytes) -> Pixels:
     import imagecodecs
 
-    image: NDArray[np.uint8] | None = None
-    for name, content in files:
-        if name.endswith(".image.png"):
-            image = imagecodecs.png_decode(content)
-        elif name.endswith(".mask.png"):
-            assert image is not None
-            yield image, imagecodecs.png_decode(content)
+    return np.asarray(imagecodecs.png_decode(content))
 
 
 @contextmanager

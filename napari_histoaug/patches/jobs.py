@@ -15,7 +15,7 @@ _SLIDES = {
     ".svs", ".tif", ".tiff", ".btf", ".ndpi", ".mrxs", ".scn", ".bif", ".czi", ".vms", ".zarr",
 }  # fmt: skip
 _ANNOTATIONS = (".geojson", ".json", ".geojson.gz", ".json.gz", ".zip")
-_COLUMNS = ("slide", "annotations", "mpp", "patient")
+_COLUMNS = ("slide", "annotations", "mpp", "patient", "frame")
 
 
 class SlideJob(NamedTuple):
@@ -29,12 +29,15 @@ class SlideJob(NamedTuple):
         Micrometres a pixel, overriding what the file says.
     patient : str or None
         As the list has it; only its salted form is ever written.
+    frame : str or None
+        What the annotations' coordinates count from, "slide" or "bounds"; found out if None.
     """
 
     path: Path
     annotations: Path | None = None
     mpp: float | None = None
     patient: str | None = None
+    frame: str | None = None
 
     @property
     def source(self) -> str:
@@ -62,7 +65,7 @@ def list_slides(slides: Path, annotations: Path | None = None) -> list[SlideJob]
     ----------
     slides : Path
         A folder of slides; or a CSV file with the column ``slide`` and, if wanted,
-        ``annotations``, ``mpp`` and ``patient``. Its paths are relative to its folder.
+        ``annotations``, ``mpp``, ``patient`` and ``frame``. Its paths are relative to its folder.
     annotations : Path, optional
         Folder of the annotations, which are called like their slide; beside it when omitted.
 
@@ -132,7 +135,8 @@ def _row(row: dict[str, str], number: int, path: Path, annotations: Path | None)
             f"Line {number} of {path.name} has the mpp {mpp!r}; give micrometres as a number."
         ) from None
     drawn = path.parent / given if given else _annotations_of(place, annotations)
-    return SlideJob(place, drawn, value, row.get("patient") or None)
+    frame = (row.get("frame") or "").strip() or None
+    return SlideJob(place, drawn, value, row.get("patient") or None, frame)
 
 
 def _annotations_of(slide: Path, folder: Path | None) -> Path | None:

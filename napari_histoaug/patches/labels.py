@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from shapely.geometry.base import BaseGeometry
 
-from napari_histoaug.annotations import AnnotationError, ClassTable, Document
+from napari_histoaug.annotations import AnnotationIndex, ClassTable
 from napari_histoaug.annotations.geometry import areal
+from napari_histoaug.annotations.raster import mask_values
 from napari_histoaug.edits import EditRecord, EditStore
 from napari_histoaug.edits.painting import overlap, within
 from napari_histoaug.patches.geometry import Box
@@ -26,31 +26,35 @@ class Labels:
 
     Parameters
     ----------
-    document : Document or None
-        Annotations; None when there are none.
+    index : AnnotationIndex or None
+        Annotations, placed on the slide; None when there are none.
     classes : ClassTable
         Where classes overlap, its priorities decide.
     store : EditStore, optional
         Accepted edits: the mask painted for each is of the class it was painted as, above the
         annotations, which describe the tissue that was there before.
+
+    Raises
+    ------
+    AnnotationError
+        When a class differs from one of the table only by case or spacing.
     """
 
     def __init__(
-        self, document: Document | None, classes: ClassTable, store: EditStore | None = None
+        self, index: AnnotationIndex | None, classes: ClassTable, store: EditStore | None = None
     ) -> None:
         self.classes = classes
-        self._store = store
-        self._shapes: list[BaseGeometry] = []
-        self._indices: list[int] = []
-        for index, shape in _in_paint_order(document, classes):
-            self._shapes.append(shape)
-            self._indices.append(index)
-        self._tree = shapely.STRtree(self._shapes)
+        self._index, self._store = index, store
+        kinds = index.kinds if index is not None else []
+        of_kind = mask_values(kinds, classes)
+        # The mask value of every feature, and when it is painted.
+        self._values = of_kind[index.outlines.kind] if index is not None else of_kind
+        self._rank = np.append(0, 1 + np.argsort(classes.paint_order()))
 
     @property
     def empty(self) -> bool:
         """Whether nothing of the table's classes is anywhere."""
-        return not self._shapes and not self._edits()
+        return not self._values.any() and not self._edits()
 
     @property
     def edited(self) -> bool:
@@ -71,8 +75,9 @@ class Labels:
         uint8 (height, width)
             0 background, else 1 + the index of the class.
         """
-        pairs = [(self._shapes[i], self._indices[i] + 1) for i in self._touching(grid, box)]
-        out = _burn(pairs, grid, box)
+        rows = self._near(grid, box)
+        rows = rows[np.argsort(self._rank[self._values[rows]], kind="stable")]
+        out = self._burned(rows, self._values[rows], grid, box)
         for record, index in self._edits():
             _paint_nearest(out, grid, box, record.box, self._painted(record), index + 1)
         return out
@@ -85,10 +90,11 @@ class Labels:
         bool (classes, height, width)
         """
         out = np.zeros((len(self.classes), *box[2:]), bool)
-        near = self._touching(grid, box)
-        for index in {self._indices[i] for i in near}:
-            pairs = [(self._shapes[i], 1) for i in near if self._indices[i] == index]
-            out[index] = _burn(pairs, grid, box, all_touched=True) > 0
+        rows = self._near(grid, box)
+        for value in np.unique(self._values[rows]):
+            own = rows[self._values[rows] == value]
+            ones = np.ones(len(own), np.int64)
+            out[value - 1] = self._burned(own, ones, grid, box, all_touched=True) > 0
         for record, index in self._edits():
             out[index] |= scattered(self._painted(record), record.box, grid, box)
         return out
@@ -111,34 +117,51 @@ class Labels:
         assert self._store is not None
         return self._store.painted(record)
 
-    def _touching(self, grid: Grid, box: Box) -> NDArray[np.intp]:
-        y, x, height, width = grid.level_0_box(*box)
-        return np.sort(self._tree.query(shapely.box(x, y, x + width, y + height)))
+    def _near(self, grid: Grid, box: Box) -> NDArray[np.int64]:
+        """Return the features to paint whose bounds touch a box, in file order."""
+        if self._index is None:
+            return np.zeros(0, np.int64)
+        rows = self._index.touching(grid.level_0_box(*box))
+        return rows[self._values[rows] > 0]
 
+    def _shapes(
+        self, rows: NDArray[np.int64], values: NDArray[np.int64], grid: Grid, box: Box
+    ) -> list[tuple[Any, int]]:
+        """Return features as what rasterio paints; long ones cut to the box, which is exact."""
+        if self._index is None:
+            return []
+        outlines, frame = self._index.outlines, self._index.frame
+        # A pixel more all around, so that the cut is never an outline in the box.
+        y, x, height, width = grid.level_0_box(box[0] - 1, box[1] - 1, box[2] + 2, box[3] + 2)
+        window = (x - frame.dx, y - frame.dy, x + width - frame.dx, y + height - frame.dy)
+        shapes: list[tuple[Any, int]] = []
+        for row, value in zip(rows.tolist(), values.tolist(), strict=True):
+            ends = outlines.rings[outlines.parts[outlines.features[row : row + 2]]]
+            if ends[1] - ends[0] < _MANY_CORNERS:
+                shape = {"type": "MultiPolygon", "coordinates": outlines.coordinates(row)}
+                shapes.append((shape, value))
+            else:
+                cut = areal(shapely.clip_by_rect(outlines.geometry(row), *window))
+                if not cut.is_empty:
+                    shapes.append((cut, value))
+        return shapes
 
-def check_classes(document: Document, classes: ClassTable, path: Path | None) -> None:
-    """Check that every class of the annotations is in the class table.
+    def _burned(
+        self, rows: NDArray[np.int64], values: NDArray[np.int64], grid: Grid, box: Box, **how: bool
+    ) -> NDArray[np.uint8]:
+        from affine import Affine
+        from rasterio.features import rasterize
 
-    Raises
-    ------
-    AnnotationError
-        Naming those that are not, how many there are, and the nearest of the table.
-    """
-    missing = {
-        name: count
-        for name, count in sorted(document.class_counts().items(), key=lambda item: str(item[0]))
-        if name is not None and not name.endswith("*") and classes.find(name) is None
-    }
-    if missing:
-        listed = (
-            f"{name!r} ({count}; nearest: {classes.nearest(name) or 'none'})"
-            for name, count in missing.items()
+        y, x, height, width = box
+        shapes = self._shapes(rows, values, grid, box) if height and width else []
+        if self._index is None or not shapes:
+            return np.zeros((height, width), np.uint8)
+        (sy, sx), frame = grid.spacing, self._index.frame
+        to_file = Affine(sx, 0.0, x * sx - frame.dx, 0.0, sy, y * sy - frame.dy)
+        mask = rasterize(
+            shapes, out_shape=(height, width), transform=to_file, fill=0, dtype="uint8", **how
         )
-        where = path.name if path is not None else "The annotations"
-        raise AnnotationError(
-            f"{where} uses classes that are not in the class table: {', '.join(listed)}; add them "
-            "to the table, as an alias or as a class."
-        )
+        return np.asarray(mask)
 
 
 def scattered(mask: NDArray[np.bool_], mask_box: Box, grid: Grid, box: Box) -> NDArray[np.bool_]:
@@ -163,52 +186,6 @@ def scattered(mask: NDArray[np.bool_], mask_box: Box, grid: Grid, box: Box) -> N
     good = (rows >= 0) & (rows < box[2]) & (columns >= 0) & (columns < box[3])
     out[rows[good], columns[good]] = True
     return out
-
-
-def _in_paint_order(
-    document: Document | None, classes: ClassTable
-) -> list[tuple[int, BaseGeometry]]:
-    by_class: dict[int, list[BaseGeometry]] = {}
-    for feature in document.walk() if document is not None else ():
-        name = feature.class_name or feature.name
-        index = classes.find(name) if name else None
-        if index is not None:
-            shape = areal(feature.geometry)
-            if not shape.is_empty:
-                by_class.setdefault(index, []).append(shape)
-    return [(index, shape) for index in classes.paint_order() for shape in by_class.get(index, ())]
-
-
-def _burn(
-    pairs: list[tuple[BaseGeometry, int]], grid: Grid, box: Box, all_touched: bool = False
-) -> NDArray[np.uint8]:
-    from affine import Affine
-    from rasterio.features import rasterize
-
-    y, x, height, width = box
-    sy, sx = grid.spacing
-    if not pairs or not height or not width:
-        return np.zeros((height, width), np.uint8)
-    window = (
-        (x - 2) * sx, (y - 2) * sy, (x + width + 2) * sx, (y + height + 2) * sy,
-    )  # fmt: skip
-    cut = [(_cut(shape, window), value) for shape, value in pairs]
-    shapes = [(shape, value) for shape, value in cut if not shape.is_empty]
-    if not shapes:
-        return np.zeros((height, width), np.uint8)
-    to_slide = Affine(sx, 0.0, x * sx, 0.0, sy, y * sy)
-    mask = rasterize(
-        shapes, out_shape=(height, width), transform=to_slide, fill=0, dtype="uint8",
-        all_touched=all_touched,
-    )  # fmt: skip
-    return np.asarray(mask)
-
-
-def _cut(shape: BaseGeometry, window: tuple[float, float, float, float]) -> BaseGeometry:
-    """Cut a long outline to a window; only a valid one, where cutting is exact."""
-    if shapely.get_num_coordinates(shape) < _MANY_CORNERS or not shape.is_valid:
-        return shape
-    return areal(shapely.clip_by_rect(shape, *window))
 
 
 def _common(grid: Grid, box: Box, level_0: Box) -> bool:

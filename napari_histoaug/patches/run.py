@@ -32,7 +32,7 @@ class ExtractConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    slides: Path = Field(description="folder of slides, or CSV: slide, annotations, mpp, patient")
+    slides: Path = Field(description="folder of slides, or CSV of them; docs/patches.md")
     annotations: Path | None = Field(None, description="folder of annotations; beside the slides")
     out: Path
     classes: str = Field("breast", description="a packaged class table, or a YAML file")
@@ -40,6 +40,7 @@ class ExtractConfig(BaseModel):
     form: FormName = "manifest"
     synthetic: bool = Field(False, description="write patches with generated pixels, too")
     verify: bool = Field(True, description="read every patch, so that damage is known")
+    skip_bad: bool = Field(False, description="leave out broken features of annotations")
     part: int = Field(4096, ge=1, description="patches a task reads and a file holds")
     workers: int | None = Field(None, ge=0, description="processes; one a core; 0: in this one")
     scheduler: str | None = Field(None, description="address of a dask scheduler, tcp://...")
@@ -54,7 +55,7 @@ class ExtractConfig(BaseModel):
         table = ClassTable.from_yaml(self.classes) if yaml else ClassTable.preset(self.classes)
         return Recipe(
             out=self.out.resolve(), settings=self.patches, classes=table, form=self.form,
-            synthetic=self.synthetic, verify=self.verify, part=self.part,
+            synthetic=self.synthetic, verify=self.verify, part=self.part, skip_bad=self.skip_bad,
         )  # fmt: skip
 
 

@@ -198,13 +198,15 @@ def _deal(
     total = np.maximum(_amounts(slides, classes), 1e-9)
     whole = sum(shares.values())
     lacking = {name: share / whole * np.ones(len(total)) for name, share in shares.items() if share}
+    # The larger set first where two lack as much, in whichever order they were written down.
+    names = sorted(lacking, key=lambda n: (-shares[n], n))
     for slide in slides:
         if found.get(slide.source) in lacking:
             lacking[found[slide.source]] -= _amounts([slide], classes) / total
     parts = [_amounts(group, classes) / total for group in groups]
     order = sorted(range(len(groups)), key=lambda i: (-parts[i].max(), _lot(groups[i], seed)))
     for index in order:
-        name = max(lacking, key=lambda n: float(lacking[n] @ parts[index]))
+        name = max(names, key=lambda n: float(lacking[n] @ parts[index]))
         lacking[name] -= parts[index]
         found.update(dict.fromkeys((s.source for s in groups[index]), name))
 
