@@ -18,6 +18,7 @@ from napari_histoaug.annotations.errors import (
 from napari_histoaug.annotations.export import export_for_qupath
 from napari_histoaug.annotations.frame import Frame
 from napari_histoaug.annotations.index import AnnotationIndex
+from napari_histoaug.annotations.label_images import write_label_image
 from napari_histoaug.annotations.outlines import connected_areas
 from napari_histoaug.annotations.placing import Placement, place_on
 from napari_histoaug.annotations.problems import Problem
@@ -27,6 +28,7 @@ from napari_histoaug.annotations.raster import (
     rasterize_geometry,
 )
 from napari_histoaug.annotations.reading import read_geojson
+from napari_histoaug.annotations.showing import Picture
 from napari_histoaug.annotations.writing import write_geojson
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "Feature",
     "Frame",
     "FrameError",
+    "Picture",
     "Placement",
     "Problem",
     "QuPathWarning",
@@ -54,4 +57,5 @@ __all__ = [
     "rasterize_geometry",
     "read_geojson",
     "write_geojson",
+    "write_label_image",
 ]

@@ -12,6 +12,7 @@ import orjson
 import shapely
 from numpy.typing import NDArray
 
+from napari_histoaug.annotations.classification import Color
 from napari_histoaug.annotations.document import Document
 from napari_histoaug.annotations.errors import AnnotationError
 from napari_histoaug.annotations.files import (
@@ -47,6 +48,8 @@ class AnnotationIndex:
         that cross themselves are repaired.
     kinds : list of (str or None, str or None)
         Class and, for what has none, name of the features; ``outlines.kind`` points into it.
+    colors : list of ((red, green, blue) or None)
+        The colour that the file gives to each kind.
     count : int
         How many features there are, those without an area too.
     problems : list of Problem
@@ -61,6 +64,7 @@ class AnnotationIndex:
     def __init__(self, builder: OutlineBuilder, frame: Frame = SLIDE_FRAME) -> None:
         self.outlines: OutlineArrays = builder.finish()
         self.kinds: list[Kind] = builder.kinds
+        self.colors: list[Color | None] = builder.colors
         self.count = builder.count
         self.problems: list[Problem] = builder.problems
         self.mark = builder.mark

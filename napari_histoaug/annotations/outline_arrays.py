@@ -12,7 +12,11 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from napari_histoaug.annotations.classification import class_name
+from napari_histoaug.annotations.classification import (
+    Color,
+    class_name,
+    parse_classification,
+)
 from napari_histoaug.annotations.document import children_key
 from napari_histoaug.annotations.geometry import areal, from_shapely, problem, to_shapely
 from napari_histoaug.annotations.marks import SlideMark, mark_in
@@ -95,6 +99,8 @@ class OutlineBuilder:
     Attributes
     ----------
     kinds : list of (class, name)
+    colors : list of ((red, green, blue) or None)
+        The colour of each kind, from the first feature of it.
     problems : list of Problem
     count : int
         Features so far, those without an area too.
@@ -104,6 +110,7 @@ class OutlineBuilder:
 
     def __init__(self, spooled: bool = False) -> None:
         self.kinds: list[Kind] = []
+        self.colors: list[Color | None] = []
         self.problems: list[Problem] = []
         self.count = 0
         self.mark: SlideMark | None = None
@@ -191,6 +198,8 @@ class OutlineBuilder:
         number = self._numbers.setdefault(kind, len(self.kinds))
         if number == len(self.kinds):
             self.kinds.append(kind)
+            found = parse_classification(properties.get("classification"))
+            self.colors.append(found.color if found else None)
         return None, number
 
     def _repaired(self, outlines: list[_Outline], flat: _Flat) -> tuple[Any, _Flat]:

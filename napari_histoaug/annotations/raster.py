@@ -62,11 +62,7 @@ def rasterize(
     of_row = values[index.outlines.kind[rows]]
     rank = np.argsort(classes.paint_order())
     order = np.argsort(rank[of_row - 1], kind="stable")
-    shapes = [
-        _shape(index, row, value)
-        for row, value in zip(rows[order].tolist(), of_row[order].tolist(), strict=True)
-    ]
-    return _burn(shapes, _shifted(box, index), downsample)
+    return burn_rows(index, rows[order], of_row[order], box, downsample)
 
 
 def rasterize_channels(
@@ -89,12 +85,8 @@ def rasterize_channels(
     of_row = values[index.outlines.kind[rows]]
     return np.stack(
         [
-            _burn(
-                [_shape(index, row, 1) for row in rows[of_row == i + 1].tolist()],
-                _shifted(box, index),
-                downsample,
-            ).astype(np.bool_)
-            for i in range(len(classes))
+            burn_rows(index, chosen, np.ones_like(chosen), box, downsample) > 0
+            for chosen in (rows[of_row == i + 1] for i in range(len(classes)))
         ]
     )
 
@@ -143,17 +135,36 @@ def _painted(index: AnnotationIndex, values: NDArray[np.int64], box: Box) -> NDA
     return rows[values[index.outlines.kind[rows]] > 0] if len(rows) else rows
 
 
-def _shape(index: AnnotationIndex, row: int, value: int) -> Shape:
-    return {"type": "MultiPolygon", "coordinates": index.outlines.coordinates(row)}, value
+def burn_rows(
+    index: AnnotationIndex,
+    rows: NDArray[np.int64],
+    values: NDArray[np.int64],
+    box: Box,
+    downsample: tuple[float, float],
+    dtype: str = "uint8",
+) -> NDArray[Any]:
+    """Paint outlines of an index in the order given, each with its value, as in :func:`rasterize`.
 
-
-def _shifted(box: Box, index: AnnotationIndex) -> tuple[float, float, int, int]:
-    return box[0] - index.frame.dy, box[1] - index.frame.dx, box[2], box[3]
+    Parameters
+    ----------
+    rows, values : int64 (n,)
+        Which outlines, and what to paint them with.
+    """
+    coordinates = index.outlines.coordinates
+    shapes: list[Shape] = [
+        ({"type": "MultiPolygon", "coordinates": coordinates(row)}, value)
+        for row, value in zip(rows.tolist(), values.tolist(), strict=True)
+    ]
+    shifted = (box[0] - index.frame.dy, box[1] - index.frame.dx, box[2], box[3])
+    return _burn(shapes, shifted, downsample, dtype)
 
 
 def _burn(
-    shapes: list[Shape], box: tuple[float, float, int, int], downsample: tuple[float, float]
-) -> NDArray[np.uint8]:
+    shapes: list[Shape],
+    box: tuple[float, float, int, int],
+    downsample: tuple[float, float],
+    dtype: str = "uint8",
+) -> NDArray[Any]:
     from affine import Affine
     from rasterio.features import rasterize as burn
 
@@ -162,9 +173,9 @@ def _burn(
     # The small number keeps 1000 / (1000 / 250) from becoming 251 rows.
     size = (math.ceil(height / dy - 1e-9), math.ceil(width / dx - 1e-9))
     if not shapes or 0 in size:
-        return np.zeros(size, dtype=np.uint8)
+        return np.zeros(size, dtype=dtype)
     to_slide = Affine(dx, 0.0, x, 0.0, dy, y)
-    mask = burn(shapes, out_shape=size, transform=to_slide, fill=0, dtype="uint8")
+    mask = burn(shapes, out_shape=size, transform=to_slide, fill=0, dtype=dtype)
     return np.asarray(mask)
 
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import shapely
-
 from napari_histoaug.annotations.classification import parse_classification
 from napari_histoaug.annotations.document import Document, Feature, children_key
 from napari_histoaug.annotations.errors import AnnotationError, AnnotationWarning
 from napari_histoaug.annotations.files import Member, empty, no_cycles, not_utf8, opened
 from napari_histoaug.annotations.geometry import GEOMETRY_TYPES, problem
+from napari_histoaug.annotations.outline_arrays import OutlineBuilder, Source
 from napari_histoaug.annotations.problems import Problem, identity, listed
 from napari_histoaug.errors import Cancelled
 
@@ -190,30 +189,13 @@ def feature_problem(value: Any) -> str | None:
 
 def _list_crossing(document: Document) -> None:
     """List the polygons that cross themselves: they are kept, and repaired where they are used."""
-    places, features = [], []
-    for place, feature in _placed(document):
-        if (feature.get("geometry") or {}).get("type") in ("Polygon", "MultiPolygon"):
-            places.append(place)
-            features.append(feature)
-    geometries = np.array([feature.geometry for feature in features], dtype=object)
-    for i in np.flatnonzero(~shapely.is_valid(geometries)) if len(geometries) else ():
-        reason = str(shapely.is_valid_reason(geometries[i])).split("[")[0].strip().lower()
-        text = f"is not a valid polygon ({reason}) and is repaired where it is used"
-        document.problems.append(Problem(places[i], identity(features[i]), text, kept=True))
+    builder = OutlineBuilder()
+    builder.add(Source(place, feature) for place, feature in _placed(document))
+    document.problems += builder.problems
 
 
 def _placed(document: Document) -> Iterator[tuple[str, Feature]]:
     taken = {place for place, _ in document.rejected}
-    index = 0
-    for feature in document.features:
-        while index in taken:
-            index += 1
-        yield f"Feature {index}", feature
-        yield from _placed_below(f"Feature {index}", feature)
-        index += 1
-
-
-def _placed_below(place: str, feature: Feature) -> Iterator[tuple[str, Feature]]:
-    for i, child in enumerate(feature.children):
-        yield f"{place}, child {i},", child
-        yield from _placed_below(f"{place}, child {i},", child)
+    places = (i for i in itertools.count() if i not in taken)
+    for place, feature in zip(places, document.features, strict=False):
+        yield f"Feature {place}", feature

@@ -51,7 +51,7 @@ def chosen(layer: Shapes) -> list[int]:
 
 def drawing(layer: Shapes, indices: list[int]) -> Outlines:
     """The shapes as level-0 polygons (the layer's data coordinates are level-0 pixels)."""
-    return Outlines([_polygon(layer.data[i], layer.shape_type[i]) for i in indices])
+    return Outlines([polygon_of(layer.data[i], layer.shape_type[i]) for i in indices])
 
 
 def mark_used(layer: Shapes, indices: Sequence[int]) -> None:
@@ -70,7 +70,8 @@ def _used(layer: Shapes) -> np.ndarray:
     return np.array([str(value) == "True" for value in layer.features[DONE]], bool)
 
 
-def _polygon(corners: np.ndarray, kind: str) -> np.ndarray:
+def polygon_of(corners: np.ndarray, kind: str) -> np.ndarray:
+    """The corners of a closed shape, float (n, 2): those of an ellipse are 64 points on it."""
     corners = np.asarray(corners, float)[:, -2:]
     if kind != "ellipse":
         return corners
