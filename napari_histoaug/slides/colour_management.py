@@ -64,9 +64,13 @@ class SrgbReader:
         """Return the profile the stored pixels have."""
         return self._profile
 
-    def reopen(self) -> Reader:
+    def reopen(self, own: bool) -> Reader:
         """Return the same over a reopened reader."""
-        return SrgbReader(self._reader.reopen(), self._profile)
+        return SrgbReader(self._reader.reopen(own), self._profile)
+
+    def share(self) -> None:
+        """Share the handle of the reader below."""
+        self._reader.share()
 
     def close(self) -> None:
         """Let go of the file."""

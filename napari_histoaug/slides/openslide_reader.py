@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,17 +10,21 @@ import numpy as np
 import openslide
 
 from napari_histoaug.slides.errors import SlideError, TileError
+from napari_histoaug.slides.handles import Handle, renew, shared_handle
 from napari_histoaug.slides.pixel_size import believable, from_number
 from napari_histoaug.slides.reader import Box, Reader, on_background, pieces
 from napari_histoaug.slides.shared_caches import openslide_cache
 
 _DEFAULT_TILE = 256
+_USED = re.compile(
+    r"openslide\.(vendor|mpp-[xy]|background-color|bounds-\w+|level\[\d+\]\.tile-\w+)"
+)
 #: OpenSlide gives other pixels for reads of 4096 and more on lower levels, so stay well below.
 _LARGEST_READ = 2048
 
 
 class OpenSlideReader:
-    """One OpenSlide handle.
+    """A file through OpenSlide.
 
     OpenSlide addresses every level in whole level-0 pixels and divides by the mean of the
     two downsamples. A level whose downsample is a whole number is therefore read exactly. On
@@ -31,6 +36,8 @@ class OpenSlideReader:
     ----------
     path : pathlib.Path
         The file to open (read only).
+    own : bool
+        Through a handle of its own instead of the one that this process shares.
 
     Raises
     ------
@@ -38,22 +45,21 @@ class OpenSlideReader:
         When OpenSlide cannot open it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, own: bool = False) -> None:
         self.path = path
         try:
-            handle = openslide.OpenSlide(str(path))
-        except openslide.OpenSlideError as error:
+            handle = Handle(_Opened(path)) if own else shared_handle(path, _Opened)
+        except (openslide.OpenSlideError, OSError) as error:
             raise SlideError(
                 f"{path.name} looks like a slide but cannot be opened ({error}); "
                 "copy it again from its source, it may be incomplete."
             ) from error
-        handle.set_cache(openslide_cache())
-        self._handle: openslide.OpenSlide | None = handle
-        properties = handle.properties
+        self._handle: Handle[_Opened] | None = handle
+        opened = handle.current
+        properties = opened.properties
         self.vendor = properties.get(openslide.PROPERTY_NAME_VENDOR, "openslide")
-        self._levels, self.shapes = _shrinking([(h, w) for w, h in handle.level_dimensions])
-        # Asked for once: even these fail on a handle that has met an error.
-        self._downsamples = handle.level_downsamples
+        self._levels, self.shapes = _shrinking(opened.shapes)
+        self._downsamples = opened.downsamples
         self.tile_shapes = tuple(_tile_shape(properties, level) for level in self._levels)
         self.mpp = believable(
             from_number(properties.get(openslide.PROPERTY_NAME_MPP_Y)),
@@ -87,20 +93,28 @@ class OpenSlideReader:
 
     def icc_profile(self) -> bytes | None:
         """Return the colour profile OpenSlide found."""
-        handle = self._handle
         try:
-            profile = None if handle is None else handle.color_profile
+            profile = self._open_slide().color_profile
         except openslide.OpenSlideError as error:
             raise TileError(str(error)) from error
         return None if profile is None else profile.tobytes()
 
-    def reopen(self) -> Reader:
-        """Return a new reader: OpenSlide refuses everything after its first error."""
+    def reopen(self, own: bool) -> Reader:
+        """Return another reader of the same file; see :class:`Reader`."""
+        return OpenSlideReader(self.path, own)
+
+    def share(self) -> None:
+        """Let every reader of the file use this one's handle from now on.
+
+        OpenSlide refuses everything after its first error.
+        """
         # The old handle is left to the garbage collector: another thread may be inside it.
-        return OpenSlideReader(self.path)
+        handle = self._handle
+        if handle is not None:
+            renew(self.path, _Opened, handle.current)
 
     def close(self) -> None:
-        """Let go of the handle; it closes when the last thread has left it."""
+        """Let go of the handle; it closes when its last reader has and no thread is in it."""
         # Closing while another thread reads would crash inside OpenSlide.
         self._handle = None
 
@@ -111,15 +125,33 @@ class OpenSlideReader:
     def _read_region(self, level: int, y: int, x: int, height: int, width: int) -> np.ndarray:
         """Return uint8 (height, width, 4) with straight alpha."""
         downsample = self._downsamples[self._levels[level]]
-        handle = self._handle
-        if handle is None:
-            raise TileError("closed")
+        slide = self._open_slide()
         location = (round(x * downsample), round(y * downsample))
         try:
-            image = handle.read_region(location, self._levels[level], (width, height))
+            image = slide.read_region(location, self._levels[level], (width, height))
         except openslide.OpenSlideError as error:
             raise TileError(str(error)) from error
         return np.asarray(image)
+
+    def _open_slide(self) -> openslide.OpenSlide:
+        handle = self._handle
+        if handle is None:
+            raise TileError("closed")
+        return handle.current.slide
+
+
+class _Opened:
+    """A handle of OpenSlide, and what has to be asked of it before it meets an error."""
+
+    def __init__(self, path: Path) -> None:
+        self.slide = openslide.OpenSlide(str(path))
+        self.slide.set_cache(openslide_cache())
+        # No more than is used: the others may name a patient.
+        self.properties = {
+            name: value for name, value in self.slide.properties.items() if _USED.fullmatch(name)
+        }
+        self.shapes = [(height, width) for width, height in self.slide.level_dimensions]
+        self.downsamples = self.slide.level_downsamples
 
 
 def _tile_shape(properties: Mapping[str, str], level: int) -> tuple[int, int]:

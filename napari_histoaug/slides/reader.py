@@ -58,8 +58,20 @@ class Reader(Protocol):
         """Return the colour profile of the pixels as the file carries it."""
         ...
 
-    def reopen(self) -> Reader:
-        """Return a new reader of the same file with a fresh handle."""
+    def reopen(self, own: bool) -> Reader:
+        """Return another reader of the same file.
+
+        Through a fresh handle of its own, or through the one that this process shares.
+
+        Raises
+        ------
+        SlideError
+            When the file cannot be opened again.
+        """
+        ...
+
+    def share(self) -> None:
+        """Let every reader of the file in this process use this one's handle from now on."""
         ...
 
     def close(self) -> None:

@@ -221,7 +221,7 @@ class Slide:
             # A handle inherited over a fork shares its file position with the parent.
             with self._recovery:
                 if self._process != os.getpid():
-                    self._reader, self._process = reader.reopen(), os.getpid()
+                    self._reader, self._process = reader.reopen(own=False), os.getpid()
             return self._open_reader()
         return reader
 
@@ -286,22 +286,21 @@ class Slide:
     def _retry(
         self, key: tuple[int, int, int], part: Box, wanted: _Wanted, tired: Reader
     ) -> np.ndarray | None:
-        """Read once more through a handle of our own.
+        """Read once more through a handle of our own, which everybody then shares.
 
-        Another thread's error on the shared one would be blamed on our tile: OpenSlide refuses
+        Another thread's error on the old one would be blamed on our tile: OpenSlide refuses
         everything after its first error.
         """
         with self._recovery:
             if key in self._failures:
                 return None
-            reader, pixels = tired.reopen(), None
+            reader, pixels = tired.reopen(own=True), None
             try:
                 pixels = wanted.read(reader, key[0], *part)
             except TileError as error:
                 self._failures[key] = Failure(*key, str(error))
-                reader = reader.reopen()
-            if self._reader is not None:  # not closed meanwhile
-                self._reader = reader
+                reader = reader.reopen(own=True)
+            reader.share()
         return pixels
 
 

@@ -15,6 +15,7 @@ import tifffile
 
 from napari_histoaug.slides import tiff_metadata
 from napari_histoaug.slides.errors import SlideError, TileError
+from napari_histoaug.slides.handles import Handle, renew, shared_handle
 from napari_histoaug.slides.positional_file import PositionalFile
 from napari_histoaug.slides.reader import Box, Reader, grid_pieces
 from napari_histoaug.slides.shared_caches import tile_cache
@@ -80,7 +81,7 @@ class TiffReader:
                     or tiff_metadata.resolution(page)
                 )
                 self._profile = tiff_metadata.icc_location(page)
-            self._file: PositionalFile | None = PositionalFile(path)
+            self._handle: Handle[PositionalFile] | None = shared_handle(path, PositionalFile)
         except DAMAGED as error:
             raise SlideError(
                 f"{path.name} is a damaged TIFF ({error}); copy it again from its source."
@@ -139,11 +140,15 @@ class TiffReader:
         offset, count = self._profile
         return self._open_file().read_at(offset, count)
 
-    def reopen(self) -> Reader:
-        """Return a reader of the same file with a handle of its own."""
+    def reopen(self, own: bool) -> Reader:
+        """Return another reader of the same file; see :class:`Reader`."""
         other = copy.copy(self)
         try:
-            other._file = PositionalFile(self.path)
+            other._handle = (
+                Handle(PositionalFile(self.path))
+                if own
+                else shared_handle(self.path, PositionalFile)
+            )
         except OSError as error:
             raise SlideError(
                 f"{self.path.name} cannot be opened again ({error.strerror}); check the disk or "
@@ -151,16 +156,20 @@ class TiffReader:
             ) from error
         return other
 
+    def share(self) -> None:
+        """Let every reader of the file in this process use this one's handle from now on."""
+        renew(self.path, PositionalFile, self._open_file())
+
     def close(self) -> None:
-        """Let go of the file, which closes when the last thread has left it."""
-        self._file = None
+        """Let go of the file, which closes when its last reader has and no thread is in it."""
+        self._handle = None
         tile_cache().drop(lambda key: isinstance(key, tuple) and key[0] == self._number)
 
     def _open_file(self) -> PositionalFile:
-        file = self._file
-        if file is None:
+        handle = self._handle
+        if handle is None:
             raise TileError("closed")
-        return file
+        return handle.current
 
     @staticmethod
     def _is_whole(stored: TiffLevel, row: int, column: int, rows: int, columns: int) -> bool:

@@ -73,9 +73,12 @@ class ZarrReader:
         """None: OME-Zarr has no place for a colour profile."""
         return None
 
-    def reopen(self) -> Reader:
+    def reopen(self, own: bool) -> Reader:
         """Return a new reader of the same folder."""
         return ZarrReader(self.path, self._store)
+
+    def share(self) -> None:
+        """Do nothing: there is no handle to share."""
 
     def close(self) -> None:
         """Nothing is held open."""

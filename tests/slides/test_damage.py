@@ -10,10 +10,9 @@ import tifffile
 
 from napari_histoaug.slides import SlideError, open_slide
 from napari_histoaug.slides.damage import hatched
-from napari_histoaug.slides.errors import TileError
 from napari_histoaug.slides.openslide_reader import OpenSlideReader
+from napari_histoaug.slides.positional_file import PositionalFile
 from napari_histoaug.slides.slide import Slide
-from napari_histoaug.slides.tiff_reader import TiffReader
 
 
 def spoil(path, index, change, page=0):
@@ -62,15 +61,15 @@ def test_damage_in_the_body_of_a_real_slide(shared_data, tmp_path):
 def test_a_passing_error_is_tried_again_on_a_fresh_handle(make_pyramid_tiff, monkeypatch):
     made = make_pyramid_tiff(shapes=[(512, 512)])
     slide = open_slide(made.path)
-    first = slide._reader
-    real = TiffReader.read
+    first = slide._reader._handle.current
+    real = PositionalFile.read_at
 
-    def tired(self, *box):
+    def tired(self, *place):
         if self is first:
-            raise TileError("the network was away")
-        return real(self, *box)
+            raise OSError("the network was away")
+        return real(self, *place)
 
-    monkeypatch.setattr(TiffReader, "read", tired)
+    monkeypatch.setattr(PositionalFile, "read_at", tired)
     assert (slide.read_block(0, 0, 0, 512, 512) == made.levels[0]).all()
     assert slide.failures == []
     slide.close()
