@@ -38,6 +38,13 @@ def find_existing(slide: Slide) -> Path | None:
     return found[0] if found else None
 
 
+def may_exist(slide: Slide, folder: Path | None) -> bool:
+    """Tell, without hashing the slide, whether some folder may hold its edits."""
+    if folder is not None:
+        return is_store(folder)
+    return is_store(beside(slide)) or (not _is_remote(slide) and _may_be_there(slide))
+
+
 def is_store(folder: Path) -> bool:
     """Tell whether a folder holds edits."""
     try:

@@ -30,20 +30,25 @@ class EditStore:
     A folder on the disk is made with the first accepted edit, not before.
     """
 
-    def __init__(self, slide: Slide, folders: list[Path] | None, existing: Path | None) -> None:
+    def __init__(self, slide: Slide, folders: list[Path] | None) -> None:
         self._slide = slide
         self._folders = folders
-        self._folder = existing
-        self._journal = Journal(existing / _JOURNAL) if existing else None
+        self._folder: Path | None = None
+        self._journal: Journal | None = None
+        self._settled = False
         self._active: tuple[EditRecord, ...] = ()
         self._undone: tuple[EditRecord, ...] = ()
         self._known: set[str] = set()
         self._lock = threading.RLock()
         self._cache = ArrayCache(_CACHE_BYTES)
-        self._catch_up()
 
     @classmethod
-    def open(cls, slide: Slide, folder: str | os.PathLike[str] | None = None) -> EditStore:
+    def open(
+        cls,
+        slide: Slide,
+        folder: str | os.PathLike[str] | None = None,
+        at_once: bool = True,
+    ) -> EditStore:
         """Open the edits of a slide, none at first.
 
         Parameters
@@ -52,22 +57,49 @@ class EditStore:
         folder : path-like, optional
             Where the edits are kept. By default ``<slide stem>.histoaug`` beside the slide, or the
             user's data folder when the slide's own cannot be written.
+        at_once : bool
+            False: a large slide is not hashed here, as it must be when edits may be there and its
+            file is new to us. Then the store is not `settled`, and shows none before it is.
 
         Raises
         ------
         EditError
             When edits are there but belong to another slide or are damaged.
         """
-        folders = None if folder is None else [Path(folder).expanduser()]
-        if folders is None:
-            existing = location.find_existing(slide)
-        else:
-            existing = folders[0] if location.is_store(folders[0]) else None
-        if existing is not None:
-            location.check_belongs(existing, slide)
-        store = cls(slide, folders, existing)
-        store._check_complete()
+        place = None if folder is None else Path(folder).expanduser()
+        store = cls(slide, None if place is None else [place])
+        if at_once or not location.may_exist(slide, place) or slide.known_sha256() is not None:
+            store.settle()
         return store
+
+    @property
+    def settled(self) -> bool:
+        """Whether it is known which edits this slide has."""
+        return self._settled
+
+    def settle(self) -> None:
+        """Find the edits of this slide, which may take reading all of it; in any thread.
+
+        Raises
+        ------
+        EditError
+            As for :meth:`open`.
+        """
+        with self._lock:
+            if self._settled:
+                return
+            existing = self._existing()
+            if existing is not None:
+                location.check_belongs(existing, self._slide)
+                self._folder, self._journal = existing, Journal(existing / _JOURNAL)
+                self._catch_up()
+                self._check_complete()
+            self._settled = True
+
+    def _existing(self) -> Path | None:
+        if self._folders is None:
+            return location.find_existing(self._slide)
+        return self._folders[0] if location.is_store(self._folders[0]) else None
 
     @property
     def folder(self) -> Path:
@@ -121,6 +153,7 @@ class EditStore:
         EditError
             When the edit does not fit this slide, or could not be written (nothing is kept then).
         """
+        self.settle()
         image, changed = self._checked(image, changed, record)
         painted = changed if hole is None else self._checked_hole(hole, changed)
         with self._lock:
@@ -225,6 +258,7 @@ class EditStore:
         return EditStore.open, (self._slide, self.folder if self._folders else None)
 
     def _step(self, event: str) -> EditRecord | None:
+        self.settle()
         with self._lock:
             self._catch_up()
             source = self._active if event == "undo" else self._undone

@@ -107,6 +107,8 @@ class Controller(JobDesk):
         self._pick_slide()
         if self._slide_layer is not None:
             show_scale_bar(viewer)
+        for layer in self.slide_layers:
+            self._await_edits(layer)
 
     # ---- slide -------------------------------------------------------------------------------
 
@@ -353,7 +355,16 @@ class Controller(JobDesk):
     def _on_inserted(self, event: Any) -> None:
         if session_of(event.value) is not None:
             arrange(self.viewer, event.value)
+            self._await_edits(event.value)
         self._pick_slide()
+        self.changed.emit()
+
+    def _await_edits(self, layer: Image) -> None:
+        session = session_of(layer)
+        if session is not None and session.settling is not None:
+            session.found.connect(self._on_found, unique=True)
+
+    def _on_found(self) -> None:
         self.changed.emit()
 
     def _on_removed(self, event: Any = None) -> None:

@@ -81,8 +81,7 @@ def _build(handle: JobHandle, session: SlideSession) -> Path:
 
     handle.say("Hashing the slide…")
     # before the first tile, so that the pace is that of the tiles
-    session.slide.sha256()
-    handle.check()
+    session.slide.sha256(handle.cancelled)
     handle.clock.restart()
     return build_sidecar(session.slide, progress=handle.progress, cancelled=handle.cancelled)
 

@@ -71,9 +71,11 @@ def slide_layer(path: str | Path) -> LayerData:
     from napari.utils.notifications import show_warning
 
     from napari_histoaug.gui.session import KEY, SlideCard, open_session
+    from napari_histoaug.gui.settling import settle_later
     from napari_histoaug.gui.shown import shown_levels
 
     session = open_session(path)
+    settle_later(session)
     if session.slide.mpp is None:
         show_warning(
             f"{session.slide.path.name} does not say how large its pixels are; "

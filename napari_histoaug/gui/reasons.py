@@ -22,7 +22,7 @@ class Reasons:
 
     def run(self) -> str | None:
         """Why *Inpaint vessel* cannot be clicked, or None."""
-        return self.paint() or self._busy()
+        return self.paint() or self._busy() or self._settling()
 
     def review(self) -> str | None:
         """Why *Accept* and *Reject* cannot be clicked, or None."""
@@ -54,6 +54,12 @@ class Reasons:
         if not self._controller.folder.strip():
             return self.run() or "Choose a folder to export to."
         return self.run()
+
+    def _settling(self) -> str | None:
+        session = self._controller.session
+        if session is None or session.settling is None:
+            return None
+        return "The file is new here and large: it is still read to find its earlier edits."
 
     def _busy(self) -> str | None:
         job = self._controller.job

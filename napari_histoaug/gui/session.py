@@ -10,14 +10,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from psygnal import Signal
 
 if TYPE_CHECKING:
     from napari.layers import Layer
 
     from napari_histoaug.edits import EditStore
+    from napari_histoaug.gui.jobs import Job
     from napari_histoaug.slides import Slide
     from napari_histoaug.slides.pyramid import Pyramid
 
@@ -38,12 +40,20 @@ class SlideSession:
         The zarr arrays of its levels.
     rough : bool
         Its overview has to be built first: levels that are slow to make are shown roughly.
+    settling : Job, optional
+        The running search for what belongs to a large file that is new here; see
+        :mod:`~napari_histoaug.gui.settling`.
+    found : psygnal.Signal
+        Emitted on the main thread when that search has ended.
     """
+
+    found: ClassVar[Signal] = Signal()
 
     slide: Slide
     edits: EditStore
     pyramid: Pyramid
     rough: bool = False
+    settling: Job | None = None
 
     @property
     def scale(self) -> tuple[float, float]:
@@ -114,9 +124,11 @@ def open_session(path: str | Path) -> SlideSession:
 
     slide = open_slide(path)
     try:
-        edits = EditStore.open(slide)
-        rough = needs_sidecar(slide) and find_sidecar(slide) is None
-        return SlideSession(slide, edits, open_pyramid(slide, overlay=edits), rough)
+        # A large file that is new to us is hashed later, off the main thread.
+        edits = EditStore.open(slide, at_once=False)
+        rough = needs_sidecar(slide) and find_sidecar(slide, at_once=False) is None
+        pyramid = open_pyramid(slide, overlay=edits, at_once=False)
+        return SlideSession(slide, edits, pyramid, rough)
     except BaseException:
         slide.close()
         raise

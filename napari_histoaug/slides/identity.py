@@ -8,11 +8,12 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import platformdirs
 
+from napari_histoaug.errors import Cancelled
 from napari_histoaug.slides.errors import SlideError
 
 _SERIES_TAG = b"\x20\x00\x0e\x00UI"
@@ -21,7 +22,7 @@ _LARGE = 32 * 2**20
 _SETTLED_SECONDS = 10
 
 
-def content_sha256(path: Path) -> str:
+def content_sha256(path: Path, cancelled: Callable[[], bool] | None = None) -> str:
     """Return the SHA-256, in hex, of every byte that makes up a slide.
 
     One file: its bytes. A format of several files (MRXS, VMS, DICOM series, OME-Zarr folder): the
@@ -30,6 +31,8 @@ def content_sha256(path: Path) -> str:
 
     Raises
     ------
+    Cancelled
+        When `cancelled`, asked every mebibyte, said so.
     SlideError
         When one of them cannot be read.
     """
@@ -43,6 +46,8 @@ def content_sha256(path: Path) -> str:
         for part in parts:
             with part.open("rb") as file:
                 while block := file.read(2**20):
+                    if cancelled is not None and cancelled():
+                        raise Cancelled("Hashing the slide was stopped.")
                     digest.update(block)
     except OSError as error:
         raise SlideError(

@@ -147,8 +147,12 @@ class _Opened:
         self.slide = openslide.OpenSlide(str(path))
         self.slide.set_cache(openslide_cache())
         # No more than is used: the others may name a patient.
+        properties = self.slide.properties
         self.properties = {
-            name: value for name, value in self.slide.properties.items() if _USED.fullmatch(name)
+            # Of a damaged file some have a name but no value.
+            name: properties.get(name, "")
+            for name in properties
+            if _USED.fullmatch(name)
         }
         self.shapes = [(height, width) for width, height in self.slide.level_dimensions]
         self.downsamples = self.slide.level_downsamples

@@ -40,7 +40,10 @@ class Pyramid:
 
 
 def open_pyramid(
-    slide: Slide, overlay: Overlay | None = None, cache_mb: float | None = None
+    slide: Slide,
+    overlay: Overlay | None = None,
+    cache_mb: float | None = None,
+    at_once: bool = True,
 ) -> Pyramid:
     """Serve a slide as zarr arrays.
 
@@ -55,12 +58,16 @@ def open_pyramid(
     cache_mb : float, optional
         Most mebibytes of decoded tiles kept in memory for this pyramid alone. By default all
         pyramids of the process share 256.
+    at_once : bool
+        False: rather do without a sidecar than hash a large slide now, which is needed once after
+        its file was moved.
 
     Returns
     -------
     Pyramid
     """
-    store = SlideStore(slide, overlay, None if cache_mb is None else int(cache_mb * 2**20))
+    cache_bytes = None if cache_mb is None else int(cache_mb * 2**20)
+    store = SlideStore(slide, overlay, cache_bytes, at_once)
     levels = store.tiles.levels
     arrays = [zarr.open_array(store, path=str(i), mode="r") for i in range(len(levels))]
     return Pyramid(store, arrays, [level.downsample for level in levels])

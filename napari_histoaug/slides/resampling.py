@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import sparse
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 
 def grid_span(start: int, length: int, spacing: float) -> tuple[int, int]:
@@ -115,6 +118,8 @@ def _halved(fine: np.ndarray) -> np.ndarray:
 
 def _weights(start: int, length: int, spacing: float, first: int, count: int) -> sparse.csr_array:
     """Return the (count, length) share of each grid pixel that each fine pixel covers."""
+    from scipy import sparse  # slides whose levels are there open without it
+
     # In absolute positions, so that a grid pixel has the same weights whichever rectangle it is in.
     edges = (first + np.arange(count + 1, dtype=np.float64)) * spacing
     low, high = edges[:-1], edges[1:]

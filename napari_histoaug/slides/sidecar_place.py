@@ -35,7 +35,9 @@ def cache_folder() -> Path:
     return Path(platformdirs.user_cache_dir("napari-histoaug")) / "pyramids"
 
 
-def find_sidecar(slide: Slide, folder: str | os.PathLike[str] | None = None) -> Path | None:
+def find_sidecar(
+    slide: Slide, folder: str | os.PathLike[str] | None = None, at_once: bool = True
+) -> Path | None:
     """Return the complete sidecar of a slide, None when there is none.
 
     The content of a slide is hashed only when `folder` does not know this file yet but holds the
@@ -46,12 +48,22 @@ def find_sidecar(slide: Slide, folder: str | os.PathLike[str] | None = None) -> 
     slide : Slide
     folder : path-like, optional
         Where sidecars are kept; by default :func:`cache_folder`.
+    at_once : bool
+        False: rather find none than hash a large slide now.
     """
     place = cache_folder() if folder is None else Path(folder).expanduser()
-    if not any(place.glob(f"*-{_settings(slide)}.zarr")):
+    if not any_like(slide, place):
+        return None
+    if not at_once and _noted_id(slide, place) is None and slide.known_sha256() is None:
         return None
     path = sidecar_path(slide, place)
     return path if is_complete(path) else None
+
+
+def any_like(slide: Slide, folder: Path | None = None) -> bool:
+    """Tell, without hashing, whether `folder` holds a sidecar of a slide with the same levels."""
+    place = cache_folder() if folder is None else folder
+    return any(place.glob(f"*-{_settings(slide)}.zarr"))
 
 
 @dataclass(frozen=True)
@@ -77,9 +89,9 @@ class KeptLevel:
         return pixels if there else None
 
 
-def open_levels(slide: Slide) -> dict[int, KeptLevel]:
+def open_levels(slide: Slide, at_once: bool = True) -> dict[int, KeptLevel]:
     """Return what the slide's sidecar holds by served level; nothing when it has none."""
-    path = find_sidecar(slide) if needs_sidecar(slide) else None
+    path = find_sidecar(slide, at_once=at_once) if needs_sidecar(slide) else None
     if path is None:
         return {}
     group = zarr.open_group(str(path), mode="r")
@@ -147,15 +159,11 @@ def _known_id(slide: Slide, folder: Path) -> str:
     Hashing a slide of many gigabytes takes a minute, too long at every opening. What is
     remembered names no file: the key is salted like the id itself.
     """
-    fingerprint = hashlib.sha256(repr(slide.fingerprint).encode()).hexdigest()
-    note = folder / "known" / identity.salted_id(fingerprint)
-    try:
-        known = note.read_text("ascii")
-        if len(known) == 16:
-            return known
-    except (OSError, ValueError):
-        pass
+    known = _noted_id(slide, folder)
+    if known is not None:
+        return known
     slide_id = slide.slide_id()
+    note = _note(slide, folder)
     try:
         note.parent.mkdir(parents=True, exist_ok=True)
         part = note.with_name(f"{note.name}.{os.getpid()}")
@@ -164,3 +172,16 @@ def _known_id(slide: Slide, folder: Path) -> str:
     except OSError:
         pass  # only a shortcut
     return slide_id
+
+
+def _noted_id(slide: Slide, folder: Path) -> str | None:
+    try:
+        known = _note(slide, folder).read_text("ascii")
+    except (OSError, ValueError):
+        return None
+    return known if len(known) == 16 else None
+
+
+def _note(slide: Slide, folder: Path) -> Path:
+    fingerprint = hashlib.sha256(repr(slide.fingerprint).encode()).hexdigest()
+    return folder / "known" / identity.salted_id(fingerprint)

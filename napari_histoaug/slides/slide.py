@@ -170,10 +170,16 @@ class Slide:
             self._icc_sha256 = hashlib.sha256(profile).hexdigest() if profile else ""
         return self._icc_sha256 or None
 
-    def sha256(self) -> str:
-        """Return the hex SHA-256 of the slide's bytes (read once; seconds for a large file)."""
+    def sha256(self, cancelled: Callable[[], bool] | None = None) -> str:
+        """Return the hex SHA-256 of the slide's bytes (read once; seconds for a large file).
+
+        Raises
+        ------
+        Cancelled
+            When `cancelled` said so meanwhile.
+        """
         if self._sha256 is None:
-            self._sha256 = identity.content_sha256(self.path)
+            self._sha256 = identity.content_sha256(self.path, cancelled)
         return self._sha256
 
     def known_sha256(self) -> str | None:

@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import AsyncIterator, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol, TypeVar
 
 import numpy as np
 from zarr.abc.store import (
@@ -25,6 +25,8 @@ from napari_histoaug.slides.metadata import array_document, group_document, ome_
 from napari_histoaug.slides.plan import TILE, PyramidLevel
 from napari_histoaug.slides.slide import Slide
 from napari_histoaug.slides.tiles import TileSource, served_tiles
+
+Cuttable = TypeVar("Cuttable", bytes, np.ndarray)
 
 _OME = "cyx"
 _DECODERS = min(32, 2 + (os.cpu_count() or 1))
@@ -60,16 +62,22 @@ class SlideStore(Store):
     cache_bytes : int, optional
         Most bytes of decoded tiles kept in memory for this store alone. By default all stores of
         the process share one cache of 256 MB.
+    at_once : bool
+        False: rather do without a sidecar than hash a large slide now.
     """
 
     def __init__(
-        self, slide: Slide, overlay: Overlay | None = None, cache_bytes: int | None = None
+        self,
+        slide: Slide,
+        overlay: Overlay | None = None,
+        cache_bytes: int | None = None,
+        at_once: bool = True,
     ) -> None:
         super().__init__(read_only=True)
         self.slide = slide
         self.overlay = overlay
         cache = served_tiles() if cache_bytes is None else ArrayCache(cache_bytes)
-        self.tiles = TileSource(slide, cache)
+        self.tiles = TileSource(slide, cache, at_once)
         self._cache_bytes = cache_bytes
         self._documents = _documents(self.tiles.levels, slide.mpp)
         # The file and how it was opened: pixel size, colours.
@@ -110,7 +118,7 @@ class SlideStore(Store):
             return None
         loop = asyncio.get_running_loop()
         data = await loop.run_in_executor(_decoders(os.getpid()), self._serve, *place)
-        return prototype.buffer.from_bytes(_cut(data, byte_range))
+        return prototype.buffer.from_array_like(_cut(data, byte_range))
 
     async def get_partial_values(
         self,
@@ -204,12 +212,13 @@ class SlideStore(Store):
         rows, columns = self.tiles.levels[level].grid
         return (level, row, column) if row < rows and column < columns else None
 
-    def _serve(self, level: int, row: int, column: int) -> bytes:
+    def _serve(self, level: int, row: int, column: int) -> np.ndarray:
+        """Return the bytes of a chunk, uint8 (n,); read-only memory of the cache without edits."""
         tile = self.tiles.tile(level, row, column)
         if self.overlay is not None:
             tile = tile.copy()
             self.overlay.paste(tile, row * TILE, column * TILE, self.tiles.levels[level].downsample)
-        return tile.tobytes()
+        return tile.reshape(-1)
 
 
 def _documents(levels: list[PyramidLevel], mpp: tuple[float, float] | None) -> dict[str, bytes]:
@@ -238,7 +247,7 @@ def _number(text: str) -> int | None:
     return int(text) if plain and str(int(text)) == text else None
 
 
-def _cut(data: bytes, part: ByteRequest | None) -> bytes:
+def _cut(data: Cuttable, part: ByteRequest | None) -> Cuttable:
     if part is None:
         return data
     if isinstance(part, RangeByteRequest):
@@ -246,7 +255,7 @@ def _cut(data: bytes, part: ByteRequest | None) -> bytes:
     if isinstance(part, OffsetByteRequest):
         return data[part.offset :]
     if isinstance(part, SuffixByteRequest):
-        return data[-part.suffix :] if part.suffix else b""
+        return data[-part.suffix :] if part.suffix else data[:0]
     raise TypeError(f"unexpected byte range {part!r}")
 
 

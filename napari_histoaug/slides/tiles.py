@@ -40,13 +40,15 @@ class TileSource:
     slide : Slide
     cache : ArrayCache
         Where decoded tiles are kept; it may serve other slides too.
+    at_once : bool
+        False: rather do without a sidecar than hash a large slide now.
     """
 
-    def __init__(self, slide: Slide, cache: ArrayCache) -> None:
+    def __init__(self, slide: Slide, cache: ArrayCache, at_once: bool = True) -> None:
         self.slide = slide
         self.levels = plan_levels(slide)
         self.cache = cache
-        self._sidecar = open_levels(slide)
+        self._sidecar = open_levels(slide, at_once)
         # Tiles of this source only: what another one saw of a damaged file is not in our ledger.
         self._mine = object()
 

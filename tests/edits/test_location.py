@@ -10,7 +10,7 @@ import pytest
 
 from napari_histoaug.edits import EditError, EditStore
 from napari_histoaug.edits.location import among_user_data, create
-from napari_histoaug.slides import Slide, open_slide
+from napari_histoaug.slides import Slide, identity, open_slide
 from napari_histoaug.slides.remote import RemoteSlide
 from napari_histoaug.slides.zarr_reader import ZarrReader
 
@@ -83,3 +83,62 @@ def test_edits_of_a_file_of_another_size_are_refused_without_hashing(
     with open_slide(path) as slide, pytest.raises(EditError, match="another slide"):
         EditStore.open(slide)
     assert hashed == []
+
+
+@pytest.fixture
+def moved(make_pyramid_tiff, make_edit, slide, monkeypatch, tmp_path):
+    """A slide moved with the edits beside it, which counts as large."""
+    edit = make_edit()
+    EditStore.open(slide).accept(*edit.parts)
+    monkeypatch.setattr(identity, "_LARGE", 1)
+    place = tmp_path / "moved"
+    place.mkdir()
+    for path in (slide.path, slide.path.with_suffix(".histoaug")):
+        shutil.move(path, place / path.name)
+    with open_slide(place / slide.path.name) as opened:
+        yield opened, edit
+
+
+def test_a_moved_large_slide_can_be_opened_without_hashing(moved, monkeypatch):
+    slide, edit = moved
+    with monkeypatch.context() as patch:
+        patch.setattr(identity, "content_sha256", pytest.fail)
+        store = EditStore.open(slide, at_once=False)
+        assert not store.settled
+        assert store.edits == []
+        box = edit.record.box
+        plain = slide.read_block(0, *box)
+        assert (store.read_block(slide, *box) == plain).all()
+    store.settle()
+    assert store.settled
+    assert [record.id for record in store.edits] == [edit.record.id]
+    assert (store.read_block(slide, *box)[edit.changed] == edit.image[edit.changed]).all()
+    assert EditStore.open(slide, at_once=False).settled  # its hash is known now
+
+
+def test_what_changes_edits_finds_the_earlier_ones_first(moved, make_edit):
+    slide, edit = moved
+    store = EditStore.open(slide, at_once=False)
+    second = make_edit(box=(300, 300, 50, 50), seed=3)
+    store.accept(*second.parts)
+    assert [record.id for record in store.edits] == [edit.record.id, second.record.id]
+    assert EditStore.open(slide, at_once=False).undo().id == second.record.id
+
+
+def test_edits_of_another_slide_are_refused_when_they_are_looked_at(moved):
+    slide, _ = moved
+    with slide.path.open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"\x7f")
+    with open_slide(slide.path) as changed:
+        store = EditStore.open(changed, at_once=False)
+        with pytest.raises(EditError, match="belong to another slide"):
+            store.settle()
+        assert not store.settled
+        assert store.edits == []
+
+
+def test_without_any_edits_nothing_has_to_be_looked_for(slide, monkeypatch):
+    monkeypatch.setattr(identity, "_LARGE", 1)
+    monkeypatch.setattr(identity, "content_sha256", pytest.fail)
+    assert EditStore.open(slide, at_once=False).settled

@@ -9,6 +9,7 @@ import sys
 import platformdirs
 import pytest
 
+from napari_histoaug.errors import Cancelled
 from napari_histoaug.slides import identity, open_slide
 from napari_histoaug.slides.identity import content_sha256
 
@@ -83,3 +84,12 @@ def test_an_index_cannot_point_out_of_its_folder(tmp_path):
     index = folder / "a.vms"
     index.write_bytes(b"ImageFile=../secret.jpg\n")
     assert content_sha256(index) == hashlib.sha256(index.read_bytes()).hexdigest()
+
+
+def test_hashing_can_be_stopped(tmp_path):
+    path = tmp_path / "large.bin"
+    path.write_bytes(bytes(5 * 2**20))
+    asked = []
+    with pytest.raises(Cancelled):
+        content_sha256(path, lambda: asked.append(1) or len(asked) == 3)
+    assert len(asked) == 3

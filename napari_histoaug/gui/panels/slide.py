@@ -107,6 +107,8 @@ def _facts(session: SlideSession) -> str:
     size = f"{height} × {width} px"
     if mpp:
         size += f", {(mpp[0] + mpp[1]) / 2:.3g} µm a pixel"
+    if session.settling is not None:
+        return f"{size}\nlooking for earlier edits…"
     count = len(session.edits.edits)
     edits = "no accepted edit" if not count else f"{count} accepted edit{'s' if count > 1 else ''}"
     return f"{size}\n{edits}" + (f" in {Path(session.edits.folder).name}" if count else "")
