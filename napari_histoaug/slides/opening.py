@@ -25,9 +25,11 @@ from napari_histoaug.slides.tiff_structure import TiffStructure, inspect_tiff, i
 #: OpenSlide formats that are plain tiled TIFF inside, which we decode ourselves.
 _PLAIN_INSIDE = {"aperio", "generic-tiff", "philips"}
 _DICOM = b"DICM"
-_ENDINGS = {
+#: Endings of vendors' files, each with the format one expects in it.
+ENDINGS = {
     ".svs": "aperio", ".ndpi": "hamamatsu", ".mrxs": "mirax", ".scn": "leica", ".bif": "ventana",
-    ".czi": "zeiss", ".vms": "hamamatsu", ".dcm": "dicom",
+    ".czi": "zeiss", ".vms": "hamamatsu", ".vmu": "hamamatsu", ".svslide": "sakura",
+    ".dcm": "dicom",
 }  # fmt: skip
 
 
@@ -96,7 +98,7 @@ def _reader(path: Path, window: tuple[float, float] | None, notes: list[str]) ->
         if structure is None:
             raise SlideError(_not_a_slide(path, start))
         return _noted(TiffReader(path, window), window, notes)
-    expected = _ENDINGS.get(path.suffix.lower(), vendor)
+    expected = ENDINGS.get(path.suffix.lower(), vendor)
     if expected != vendor:
         notes.append(
             f"{path.name} is named like a file of {expected} but is one of {vendor}; "

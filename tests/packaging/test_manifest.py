@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from npe2 import PluginManifest
 
+from napari_histoaug.slides.opening import ENDINGS
+
 ROOT = Path(__file__).resolve().parents[2]
 MANIFEST = ROOT / "napari_histoaug" / "napari.yaml"
 
@@ -45,6 +47,11 @@ def test_every_command_names_something_callable(command, python_name):
 
 def test_the_manifest_offers_a_reader_and_a_widget():
     contributions = PluginManifest.from_file(MANIFEST).contributions
-    patterns = {p for reader in contributions.readers or [] for p in reader.filename_patterns}
-    assert {"*.svs", "*.ndpi", "*.mrxs", "*.scn", "*.bif", "*.vms", "*.vmu"} <= patterns
+    assert len(contributions.readers or []) == 2
     assert contributions.widgets
+
+
+def test_every_vendor_s_ending_that_can_be_opened_is_offered():
+    readers = PluginManifest.from_file(MANIFEST).contributions.readers or []
+    (vendors,) = (r for r in readers if r.command == "napari-histoaug.read_slide")
+    assert {pattern.removeprefix("*") for pattern in vendors.filename_patterns} == set(ENDINGS)
