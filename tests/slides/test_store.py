@@ -177,6 +177,19 @@ def test_parts_of_a_chunk(slide):
     ]  # fmt: skip
 
 
+def test_a_chunk_is_the_cached_tile_itself_and_nobody_can_spoil_it(slide):
+    pyramid = open_pyramid(slide)
+    value = asyncio.run(pyramid.store.get("0/c/0/0/0", default_buffer_prototype()))
+    tile = pyramid.store.tiles.tile(0, 0, 0)
+    assert np.shares_memory(value.as_numpy_array(), tile)
+    assert not value.as_numpy_array().flags.writeable
+    block = pyramid.arrays[0][:512, :512]
+    assert (block == tile).all()
+    block[:] = 0
+    assert (pyramid.arrays[0][:512, :512] == tile).all()
+    assert tile.any()
+
+
 def test_listing(slide):
     store = open_pyramid(slide).store
 
