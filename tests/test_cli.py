@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import shapely
 import tifffile
+import zarr
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -28,7 +29,7 @@ from napari_histoaug.errors import Cancelled
 from napari_histoaug.models import ModelError
 from napari_histoaug.slides import open_slide
 
-COMMANDS = ["demo", "view", "info", "inpaint", "synthesize", "export", "doctor"]
+COMMANDS = ["demo", "view", "info", "inpaint", "synthesize", "donors", "export", "doctor"]
 VESSEL = shapely.Point(450, 350).buffer(40)
 
 
@@ -62,16 +63,20 @@ def painter(monkeypatch: pytest.MonkeyPatch) -> list[dict]:
             progress(step, 4)
         result = image.copy()
         result[hole] = (options["seed"], 0, 255)
-        steps = options["steps"] or 4
+        steps, donor = options["steps"] or 4, options.get("donor")
         return SimpleNamespace(
             image=result, changed=hole, evaluations=steps, steps=steps, seconds=0.5,
-            method=options["method"], seed=options["seed"], label=options["label"],
+            method=options["method"], seed=options["seed"], label=options["label"], notes=(),
+            donor=donor and donor.id, strength=options.get("strength"),
         )  # fmt: skip
 
-    def synthesize(generator, mask, mpp, steps, seed, *, progress):
+    def synthesize(generator, mask, mpp, steps, seed, *, method, progress):
         progress(1, 1)
         image = np.repeat(mask[..., None] * 40, 3, axis=-1)
-        return SimpleNamespace(image=image, evaluations=1, seconds=0.1)
+        return SimpleNamespace(
+            image=image, evaluations=1, seconds=0.1, method=method, steps=steps or 4, seed=seed,
+            notes=("Memory was short.",),
+        )  # fmt: skip
 
     monkeypatch.setattr(generation, "load_generator", lambda source=None, device="auto": fake)
     monkeypatch.setattr(generation, "inpaint", inpaint)
@@ -283,20 +288,116 @@ def test_a_cancelled_run_leaves_nothing_and_exits_130(
         assert "Stopped" in capsys.readouterr().err
 
 
-def test_synthesize_writes_the_patch(painter: list, tmp_path: Path) -> None:
+def label_map() -> np.ndarray:
     labels = np.zeros((40, 60), np.uint8)
     labels[10:20, 10:30] = 1
+    return labels
+
+
+def test_synthesize_writes_the_patch(painter: list, tmp_path: Path, capsys) -> None:
+    labels = label_map()
     Image.fromarray(labels).save(tmp_path / "labels.png")
     out = tmp_path / "out"
-    assert main(["synthesize", str(tmp_path / "labels.png"), "--out", str(out)]) == 0
+    command = ["synthesize", str(tmp_path / "labels.png"), "--out", str(out), "--preset", "draft"]
+    for _ in range(2):  # a second time over the first
+        assert main(command) == 0
+        assert sorted(p.name for p in out.iterdir()) == [
+            "image.ome.tif", "image.ome.zarr", "image.png", "labels.png", "summary.json",
+        ]  # fmt: skip
     np.testing.assert_array_equal(read(out / "image.png")[..., 0], labels * 40)
     np.testing.assert_array_equal(read(out / "labels.png"), labels)
-    assert json.loads((out / "summary.json").read_text())["complete"] is True
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["complete"] is True
+    assert summary["synthetic"] is True
+    assert (summary["method"], summary["model_sha256"]) == ("draft", "ab" * 32)
+    assert "Memory was short." in capsys.readouterr().err
+    for name in ("image.ome.zarr", "image.ome.tif"):
+        with open_slide(out / name) as opened:
+            assert opened.mpp == pytest.approx((0.5, 0.5))
+            pixels = opened.read_block(0, 0, 0, 40, 60)
+        np.testing.assert_array_equal(pixels, read(out / "image.png"))
+    group = zarr.open_group(str(out / "image.ome.zarr"), mode="r")
+    assert group.attrs["histoaug"]["synthetic"] is True
+    assert group.attrs["histoaug"]["model_sha256"] == "ab" * 32
+    np.testing.assert_array_equal(group["labels/classes/0"][:], labels)
+    with tifffile.TiffFile(out / "image.ome.tif") as tiff:
+        told = tiff.ome_metadata
+    assert "Synthetic tissue" in told
+    assert "ab" * 32 in told
 
 
-def assert_one_sentence(capsys: pytest.CaptureFixture, *words: str) -> None:
+def test_synthesize_reads_labels_from_ome_zarr_and_outlines(
+    painter: list, outline: Callable, tmp_path: Path
+) -> None:
+    first = tmp_path / "first"
+    Image.fromarray(label_map()).save(tmp_path / "labels.png")
+    command = ["synthesize", str(tmp_path / "labels.png"), "--out", str(first), "--mpp", "0.25"]
+    assert main(command) == 0
+    # The labels of an OME-Zarr image bring their pixel size along.
+    second = tmp_path / "second"
+    assert main(["synthesize", str(first / "image.ome.zarr"), "--out", str(second)]) == 0
+    np.testing.assert_array_equal(read(second / "labels.png"), label_map())
+    assert json.loads((second / "summary.json").read_text())["mpp"] == [0.25, 0.25]
+    third = tmp_path / "third"
+    mask = outline((shapely.box(1000, 500, 1040, 530), "blood_vessel"))
+    assert main(["synthesize", str(mask), "--out", str(third)]) == 0
+    expected = np.pad(np.ones((30, 40), np.uint8), 64)
+    np.testing.assert_array_equal(read(third / "labels.png"), expected)
+    assert json.loads((third / "summary.json").read_text())["box"] == [436, 936, 158, 168]
+
+
+def test_a_stopped_synthesis_leaves_nothing(
+    painter: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.fromarray(label_map()).save(tmp_path / "labels.png")
+    out = tmp_path / "out"
+
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    # In the middle of writing: the zarr group is there already, the TIFF is not.
+    monkeypatch.setattr("napari_histoaug.generation.files.write_ome_tiff", stopped)
+    assert main(["synthesize", str(tmp_path / "labels.png"), "--out", str(out)]) == 130
+    assert not out.exists()
+
+
+def test_somebody_s_folder_is_not_replaced(painter: list, tmp_path: Path, capsys) -> None:
+    Image.fromarray(label_map()).save(tmp_path / "labels.png")
+    theirs = tmp_path / "out" / "image.ome.zarr"
+    theirs.mkdir(parents=True)
+    (theirs / "precious").write_text("data")
+    assert main(["synthesize", str(tmp_path / "labels.png"), "--out", str(theirs.parent)]) == 2
+    assert_one_sentence(capsys, "not one of ours", some=True)
+    assert (theirs / "precious").read_text() == "data"
+
+
+def test_vessels_are_cut_and_started_from(
+    slide: Path, outline: Callable, painter: list, tmp_path: Path, capsys
+) -> None:
+    bank, out = tmp_path / "bank", tmp_path / "out"
+    vessels = outline((VESSEL, "blood_vessel"), (shapely.box(0, 9, 30, 39), "blood_vessel"))
+    assert main(["donors", str(slide), "--mask", str(vessels), "--out", str(bank)]) == 0
+    (donor,) = bank.iterdir()  # the one at the border is left out
+    with open_slide(slide) as opened:
+        pixels = opened.read_block(0, 310, 410, 80, 80)
+    kept = read(donor)
+    np.testing.assert_array_equal(kept[32:112, 32:112, :3], pixels)
+    assert slide.stem not in donor.name
+    command = ["inpaint", str(slide), "--mask", str(vessels), "--out", str(out), "--accept"]
+    assert main([*command, "--donors", str(bank), "--strength", "0.4", "--preset", "turbo"]) == 0
+    assert {call["donor"].id for call in painter} == {donor.stem}
+    assert {(call["strength"], call["method"]) for call in painter} == {(0.4, "turbo")}
+    with open_slide(slide) as opened:
+        edits = EditStore.open(opened).edits
+    assert {(edit.donor, edit.strength) for edit in edits} == {(donor.stem, 0.4)}
+    assert main([*command, "--donors", str(tmp_path)]) == 2
+    assert "no donors in" in capsys.readouterr().err
+
+
+def assert_one_sentence(capsys: pytest.CaptureFixture, *words: str, some: bool = False) -> None:
+    """One sentence on stderr; with `some`, the last one of several."""
     captured = capsys.readouterr()
-    lines = [line for line in captured.err.splitlines() if line.strip()]
+    lines = [line for line in captured.err.splitlines() if line.strip()][-1 if some else 0 :]
     assert len(lines) == 1, captured.err
     assert "Traceback" not in captured.err
     for word in words:

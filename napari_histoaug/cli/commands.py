@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_histoaug.cli.files import output_folder, read_labels, save, save_png
+from napari_histoaug.cli.files import output_folder
 from napari_histoaug.cli.model import model_app
 from napari_histoaug.cli.plainly import plainly
 from napari_histoaug.cli.progress import StepLine
@@ -18,6 +17,7 @@ from napari_histoaug.errors import HistoaugError
 
 if TYPE_CHECKING:
     from napari_histoaug.annotations import ClassTable
+    from napari_histoaug.generation import Generator
 
 app = typer.Typer(
     help="Paint blood vessels into whole-slide images: diffusion inpainting for histopathology.",
@@ -27,6 +27,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(model_app, name="model")
+
+
+class Preset(StrEnum):
+    """Ways of filling a hole, with all their settings."""
+
+    PAPER = "paper"
+    FAST = "fast"
+    TURBO = "turbo"
+    DRAFT = "draft"
+
+
+class WholePreset(StrEnum):
+    """Those that also make whole tissue."""
+
+    TURBO = "turbo"
+    DRAFT = "draft"
 
 
 class Method(StrEnum):
@@ -43,6 +59,12 @@ SlidePath = Annotated[
 OutFolder = Annotated[Path, typer.Option("--out", help="Folder for the results.")]
 Model = Annotated[str | None, typer.Option(help="Name or folder; the bundled one by default.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Compile = Annotated[
+    bool, typer.Option("--compile", help="Let torch.compile translate the network first.")
+]
+FromClass = Annotated[
+    str, typer.Option("--class", help="Which outlines, when the file has several classes.")
+]
 Steps = Annotated[int | None, typer.Option(min=1, help="Sampler steps; the model's own if left.")]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same pixels.")]
 PixelSize = Annotated[
@@ -106,15 +128,23 @@ def inpaint(
     mask: Annotated[Path, typer.Option(help="GeoJSON file with the outlines to fill.")],
     out: OutFolder,
     label: Annotated[str, typer.Option(help="What to paint.")] = "blood_vessel",
-    from_class: Annotated[
-        str, typer.Option("--class", help="Which outlines, when the file has several classes.")
-    ] = "blood_vessel",
+    from_class: FromClass = "blood_vessel",
     method: Annotated[Method, typer.Option()] = Method.PIXEL_TIME,
+    preset: Annotated[
+        Preset | None, typer.Option(help="A method with all its settings, instead of --method.")
+    ] = None,
     steps: Steps = None,
     seed: Seed = 0,
     model: Model = None,
     device: Device = "auto",
     mpp: PixelSize = None,
+    donors: Annotated[
+        Path | None, typer.Option(help="Folder of donors (histoaug donors) to start from.")
+    ] = None,
+    strength: Annotated[
+        float, typer.Option(min=0.01, max=1, help="How far a donor is noised: 1 forgets it.")
+    ] = 0.5,
+    compiled: Compile = False,
     accept: Annotated[
         bool, typer.Option("--accept/--no-accept", help="Keep the result beside the slide.")
     ] = False,
@@ -131,16 +161,18 @@ def inpaint(
         from napari_histoaug.cli.filling import Filling, write_fills
 
         with output_folder(out):
-            from napari_histoaug.generation import load_generator
+            from napari_histoaug.generation import read_donors
 
-            generator = load_generator(model, device)
+            bank = read_donors(donors) if donors else []
+            generator = _load(model, device, compiled)
             if opened.mpp is None:
                 y, x = generator.mpp
                 typer.echo(f"The slide states no pixel size; {y} x {x} µm is taken.", err=True)
-            work = Filling(opened, store, generator, label, str(method), steps)
+            way = str(preset or method)
+            work = Filling(opened, store, generator, label, way, steps, bank, strength)
             for index, area in enumerate(areas):
                 # Two vessels of one file shall not be twins.
-                work.fill(area, seed + index, StepLine(index, len(areas)))
+                _say(work.fill(area, seed + index, StepLine(index, len(areas))))
             if not work.fills:
                 raise HistoaugError(
                     f"The outlines of {mask.name} are smaller than a pixel; draw larger ones."
@@ -154,41 +186,65 @@ def inpaint(
 @app.command()
 @plainly
 def synthesize(
-    labels: Annotated[Path, typer.Argument(metavar="LABELS", help="PNG of class values.")],
+    labels: Annotated[
+        Path, typer.Argument(metavar="LABELS", help="PNG of class values, OME-Zarr or GeoJSON.")
+    ],
     out: OutFolder,
+    preset: Annotated[WholePreset | None, typer.Option(help="turbo or draft.")] = None,
     steps: Steps = None,
     seed: Seed = 0,
     model: Model = None,
     device: Device = "auto",
     mpp: PixelSize = None,
+    compiled: Compile = False,
 ) -> None:
-    """Make a whole patch of tissue from a label map (0 background, 1 the first class, ...)."""
-    mask = read_labels(labels)
+    """Make tissue of any size from a label map (0 background, 1 the first class, ...)."""
     with output_folder(out):
-        from napari_histoaug.edits.versions import versions
-        from napari_histoaug.generation import load_generator, synthesize
+        from napari_histoaug.cli.label_maps import read_label_map
+        from napari_histoaug.cli.synthesis import TIFF, ZARR, write_synthesis
+        from napari_histoaug.generation import synthesize
 
-        generator = load_generator(model, device)
-        size = (mpp, mpp) if mpp else None
+        if not labels.exists():
+            raise HistoaugError(f"There is no label map {labels}; check the path.")
+        generator = _load(model, device, compiled)
+        given = read_label_map(labels, generator.classes)
+        size = (mpp, mpp) if mpp else given.mpp or (generator.mpp[0], generator.mpp[1])
         progress = StepLine(0, 1)
-        result = synthesize(generator, mask, size, steps, seed, progress=progress)
+        method = str(preset or Method.PIXEL_TIME)
+        result = synthesize(
+            generator, given.values, size, steps, seed, method=method, progress=progress
+        )
         progress.end()
-        save_png(out / "image.png", result.image)
-        save_png(out / "labels.png", mask)
-        summary = {
-            "model": generator.name,
-            "model_sha256": generator.sha256,
-            "classes": list(generator.classes),
-            "mpp": size or tuple(generator.mpp),
-            "seed": seed,
-            "evaluations": result.evaluations,
-            "seconds": round(result.seconds, 3),
-            "versions": versions(),
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "complete": True,
-        }
-        save(out / "summary.json", json.dumps(summary, indent=2).encode())
-    typer.echo(f"See {out / 'image.png'}")
+        _say(result.notes)
+        write_synthesis(out, generator, given, size, result)
+    typer.echo(f"See {out / 'image.png'}, {ZARR} and {TIFF}")
+
+
+@app.command()
+@plainly
+def donors(
+    slide: SlidePath,
+    mask: Annotated[Path, typer.Option(help="GeoJSON file with outlines of real vessels.")],
+    out: OutFolder,
+    from_class: FromClass = "blood_vessel",
+    mpp: PixelSize = None,
+) -> None:
+    """Cut outlined vessels out of a slide, to start inpainting from them."""
+    from napari_histoaug.annotations import connected_areas, read_geojson
+    from napari_histoaug.slides import open_slide
+
+    with open_slide(slide, mpp=mpp) as opened, output_folder(out):
+        from napari_histoaug.cli.filling import cut_donors
+
+        shape = opened.levels[0].shape
+        areas = connected_areas(read_geojson(mask), from_class, shape, mask)
+        kept = cut_donors(opened, areas, out)
+        if not kept:
+            raise HistoaugError(
+                f"The outlines of {mask.name} are too small, or cut by the slide's border; "
+                "outline other vessels."
+            )
+    typer.echo(f"{kept} donors; see {out}")
 
 
 @app.command()
@@ -234,6 +290,19 @@ def doctor() -> None:
         except (ImportError, OSError, RuntimeError, ValueError, HistoaugError) as error:
             finding = f"does not work: {str(error).splitlines()[0] if str(error) else type(error)}"
         typer.echo(f"{name:<9} {finding}")
+
+
+def _load(model: str | None, device: str, compiled: bool) -> Generator:
+    from napari_histoaug.generation import load_generator
+
+    if compiled:
+        return load_generator(model, device, compiled=True)
+    return load_generator(model, device)
+
+
+def _say(notes: Sequence[str]) -> None:
+    for note in notes:
+        typer.echo(note, err=True)
 
 
 def _class_table(name: str) -> ClassTable:

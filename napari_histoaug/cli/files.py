@@ -22,7 +22,7 @@ def output_folder(path: Path) -> Iterator[None]:
         path.mkdir(parents=True, exist_ok=True)
         save(path / f".{uuid.uuid4().hex}.probe", b"").unlink()
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
     try:
         yield
     finally:
@@ -38,13 +38,14 @@ def save(path: Path, content: bytes) -> Path:
         temporary.write_bytes(content)
         return temporary.replace(path)
     except OSError as error:
-        raise _unwritable(path.parent, error) from error
+        raise unwritable(path.parent, error) from error
     finally:
         with suppress(OSError):  # gone when all went well
             temporary.unlink()
 
 
-def _unwritable(folder: Path, error: OSError) -> HistoaugError:
+def unwritable(folder: Path, error: OSError) -> HistoaugError:
+    """Return the sentence for results that cannot be written."""
     return HistoaugError(
         f"The results cannot be written to {folder} ({error.strerror or error}); "
         "choose a folder that you may write to."

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from napari_histoaug.cli.progress import StepLine
     from napari_histoaug.edits import EditRecord, EditStore
-    from napari_histoaug.generation import Generator, InpaintResult
+    from napari_histoaug.generation import Donor, Generator, InpaintResult
     from napari_histoaug.slides import Slide
 
 MARGIN, SMALLEST, LARGEST = 64, 256, 4096  # pixels of the network around, at least and at most
@@ -45,20 +46,23 @@ class Filling:
         label: str,
         method: str,
         steps: int | None,
+        donors: Sequence[Donor] = (),
+        strength: float = 0.5,
     ) -> None:
         self.slide, self.store, self.generator = slide, store, generator
         self.label, self.method, self.steps = label, method, steps
+        self.donors, self.strength = donors, strength
         self.fills: list[Fill] = []
 
-    def fill(self, area: shapely.Polygon, seed: int, progress: StepLine) -> None:
-        """Fill one area ((x, y) in level-0 pixels)."""
+    def fill(self, area: shapely.Polygon, seed: int, progress: StepLine) -> Sequence[str]:
+        """Fill one area ((x, y) in level-0 pixels); returns what a user should be told."""
         from napari_histoaug.annotations import rasterize_geometry
         from napari_histoaug.generation import inpaint
 
         box = self.context(area)
         hole = rasterize_geometry(area, box)
         if not hole.any():
-            return
+            return ()
         before = self.read(box)
         result = inpaint(
             self.generator,
@@ -70,9 +74,18 @@ class Filling:
             steps=self.steps,
             seed=seed,
             progress=progress,
+            **self._start(seed),
         )
         progress.end()
         self.fills.append(Fill(box, hole, before, result))
+        return result.notes
+
+    def _start(self, seed: int) -> dict[str, Any]:
+        if not self.donors:
+            return {}
+        from napari_histoaug.generation.donors import choose
+
+        return {"donor": choose(self.donors, seed), "strength": self.strength}
 
     def context(self, area: shapely.Polygon) -> Box:
         """Return the level-0 box to read around an area."""
@@ -118,6 +131,28 @@ class Filling:
         self.store.accept_all(
             [(f.result.image, f.result.changed, self.record(f), f.hole) for f in self.fills]
         )
+
+
+def cut_donors(slide: Slide, areas: Sequence[shapely.Polygon], folder: Path) -> int:
+    """Keep every area ((x, y) in level-0 pixels) of a slide as a donor; returns how many."""
+    from napari_histoaug.annotations import rasterize_geometry
+    from napari_histoaug.generation import donors
+
+    kept = 0
+    for area in areas:
+        x0, y0, x1, y1 = (int(value) for value in area.bounds)
+        around = donors.MARGIN + 1
+        box = (y0 - around, x0 - around, y1 - y0 + 2 * around, x1 - x0 + 2 * around)
+        height, width = slide.levels[0].shape
+        if min(y0, x0) <= 0 or y1 >= height or x1 >= width:
+            continue
+        found = donors.cut_donors(
+            slide.read_block(0, *box), rasterize_geometry(area, box), slide.mpp
+        )
+        for donor in found:
+            donors.save_donor(donor, folder)
+        kept += len(found)
+    return kept
 
 
 def write_fills(out: Path, work: Filling, accepted: bool) -> None:

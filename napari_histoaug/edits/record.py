@@ -31,6 +31,10 @@ class Made(Protocol):
     def seed(self) -> int: ...
     @property
     def evaluations(self) -> int: ...
+    @property
+    def donor(self) -> str | None: ...
+    @property
+    def strength(self) -> float | None: ...
 
 
 class EditRecord(BaseModel):
@@ -47,11 +51,13 @@ class EditRecord(BaseModel):
     label : str
         Class that was painted.
     method : str
-        Inpainting method.
+        Inpainting method, or the preset that stands for one with all its settings.
     steps, seed, evaluations : int
         Sampler steps, random seed, forward passes spent.
     donor : str or None
         The real vessel used as a start.
+    strength : float or None
+        Part of the noise levels that the donor went through.
     model, model_sha256 : str or None
         Generator name and hash of its weights.
     mpp : (y, x) or None
@@ -72,6 +78,7 @@ class EditRecord(BaseModel):
     steps: int | None = None
     seed: int | None = None
     donor: str | None = None
+    strength: float | None = None
     model: str | None = None
     model_sha256: str | None = None
     evaluations: int | None = None
@@ -107,6 +114,8 @@ class EditRecord(BaseModel):
             method=made.method,
             steps=made.steps,
             seed=made.seed,
+            donor=made.donor,
+            strength=made.strength,
             model=model,
             model_sha256=model_sha256,
             evaluations=made.evaluations,

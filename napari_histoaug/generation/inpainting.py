@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,28 +11,16 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from napari_histoaug.diffusion import METHODS, sample_inpainting
-from napari_histoaug.generation.composite import MOST_BEYOND, composite, feather, match_rim, prefill
-from napari_histoaug.generation.denoiser import Denoiser
+from napari_histoaug.generation.donors import Donor
 from napari_histoaug.generation.generator import GenerationError, Generator
+from napari_histoaug.generation.methods import Way
 from napari_histoaug.generation.previews import Preview, Previews
-from napari_histoaug.generation.space import decode, encode, pixels_of, state_hole
-from napari_histoaug.generation.window import (
-    Mpp,
-    Window,
-    resize_hole,
-    resize_image,
-    scale_to,
-    scaled_shape,
-    window_around,
-)
+from napari_histoaug.generation.request import Request, checked
+from napari_histoaug.generation.sampling import Cancelled, Made, Progress, Start, Watch, run
+from napari_histoaug.generation.window import Mpp
 
 Image = npt.NDArray[np.uint8]
 Bool = npt.NDArray[np.bool_]
-Progress = Callable[[int, int], None]
-Cancelled = Callable[[], bool]
-
-RIM = 8.0  # px of the network over which real and generated tissue are blended
 
 
 @dataclass(frozen=True)
@@ -48,9 +36,15 @@ class InpaintResult:
     evaluations : int
         Forward passes of the U-Net.
     method, steps, seed, label
-        As used; `steps` with its default filled in.
+        As used; `method` may be a preset's name, `steps` has its default filled in.
     seconds : float
         Wall time.
+    donor : str or None
+        The donor's id.
+    strength : float or None
+        Part of the noise levels that a donor went through.
+    notes : tuple of str
+        Sentences a user should read: what had to be done for lack of memory.
     """
 
     image: Image
@@ -61,6 +55,9 @@ class InpaintResult:
     seed: int
     label: str
     seconds: float
+    donor: str | None = None
+    strength: float | None = None
+    notes: tuple[str, ...] = ()
 
 
 def inpaint(
@@ -73,6 +70,8 @@ def inpaint(
     steps: int | None = None,
     seed: int = 0,
     *,
+    donor: Donor | None = None,
+    strength: float = 0.5,
     progress: Progress | None = None,
     cancelled: Cancelled | None = None,
     preview: Preview | None = None,
@@ -87,19 +86,26 @@ def inpaint(
     image : uint8, (H, W, 3)
         The hole with its surroundings; 64 px or more around the hole are worth having.
     hole : bool, (H, W)
-        True = synthesise here.
+        True = synthesise here. Of any size: a large one is filled in overlapping windows.
     label : str
         A class of the generator, or "background" for tissue without a vessel.
     mpp : float or (float, float), optional
         Micrometres per pixel of `image`, (y, x); resampled to the generator's and back.
-    method : {"pixel-time", "repaint", "langevin"}
-        See :func:`~napari_histoaug.diffusion.sample_inpainting`.
+    method : str
+        "pixel-time", "repaint" or "langevin", see
+        :func:`~napari_histoaug.diffusion.sample_inpainting`; or a preset with all its settings:
+        "paper", "fast", "turbo", "draft".
     steps : int, optional
-        Noise levels; the generator's own default for "pixel-time", the published ones otherwise.
+        Noise levels; the preset's, the generator's own for "pixel-time", else the published ones.
     seed : int
         The same seed, input and device give the same pixels.
+    donor : Donor, optional
+        A real vessel to start from instead of noise (SDEdit, Meng et al. 2022): pasted into the
+        hole, stain-matched to its surroundings.
+    strength : float
+        How far the donor is noised: the part of the levels to walk, above 0 and at most 1.
     progress : callable, optional
-        Called with (done, total) after every network evaluation.
+        Called with (done, total) after every evaluation of the whole state.
     cancelled : callable, optional
         Asked before every evaluation; True stops.
     preview : callable, optional
@@ -114,117 +120,160 @@ def inpaint(
     Raises
     ------
     GenerationError
-        When there is no hole, shapes differ, or the label or method is unknown.
+        When there is no hole, shapes differ, or the label, method or strength is unknown.
     napari_histoaug.errors.Cancelled
         When `cancelled` said so.
     """
     started = time.perf_counter()
-    image, hole = _checked(image, hole, method)
+    way = Way.of(generator, method, steps)
+    request = _request(generator, way, image, hole, label, mpp, seed, donor)
+    watch = Previews(preview, preview_every, request.in_place)
+    on_the_way = Watch(progress, cancelled, watch if watch.wanted else None)
+    made = _run(generator, [request], way, [seed], strength, on_the_way)
+    return _result(request, made, 0, way, label, strength, time.perf_counter() - started)
+
+
+def inpaint_many(
+    generator: Generator,
+    images: Sequence[Image],
+    holes: Sequence[Bool],
+    label: str = "blood_vessel",
+    mpp: Mpp | None = None,
+    method: str = "pixel-time",
+    steps: int | None = None,
+    seeds: Sequence[int] | None = None,
+    *,
+    batch: int = 8,
+    progress: Progress | None = None,
+    cancelled: Cancelled | None = None,
+) -> list[InpaintResult]:
+    """Fill one hole in each of several images, as many at once as `batch` says.
+
+    Every image has noise of its own, so each result is that of :func:`inpaint` with the same seed,
+    up to rounding. Holes whose windows have the same size go through the network together.
+
+    Parameters
+    ----------
+    generator, label, mpp, method, steps, cancelled
+        As for :func:`inpaint`.
+    images, holes : sequence
+        Of equal length.
+    seeds : sequence of int, optional
+        One an image; 0, 1, 2, ... if omitted.
+    batch : int
+        Most holes at once; halved when memory runs out.
+    progress : callable, optional
+        Called with (done, total) evaluations over all batches.
+
+    Returns
+    -------
+    list of InpaintResult
+        In the order of `images`; `evaluations` are those of the image's batch.
+
+    Raises
+    ------
+    GenerationError
+        As :func:`inpaint`, or when the numbers of images, holes and seeds differ.
+    """
+    seeds = range(len(images)) if seeds is None else seeds
+    if not len(images) == len(holes) == len(seeds):
+        raise GenerationError(
+            f"There are {len(images)} images, {len(holes)} holes and {len(seeds)} seeds; "
+            "give every image one of each."
+        )
+    way = Way.of(generator, method, steps)
+    requests = [
+        _request(generator, way, image, hole, label, mpp, seed)
+        for image, hole, seed in zip(images, holes, seeds, strict=True)
+    ]
+    batches = list(_batches(requests, batch))
+    each = way.evaluations(generator)
+    results: dict[int, InpaintResult] = {}
+    for number, members in enumerate(batches):
+        started = time.perf_counter()
+        watch = Watch(_counted(progress, number * each, len(batches) * each), cancelled)
+        chosen = [requests[i] for i in members]
+        made = _run(generator, chosen, way, [r.seed for r in chosen], 1.0, watch)
+        for n, i in enumerate(members):
+            seconds = (time.perf_counter() - started) / len(members)
+            results[i] = _result(requests[i], made, n, way, label, 1.0, seconds)
+    return [results[i] for i in range(len(requests))]
+
+
+def _batches(requests: Sequence[Request], most: int) -> Iterator[list[int]]:
+    """Numbers of requests whose windows are equally large, at most `most` together."""
+    alike: dict[tuple[int, int], list[int]] = {}
+    for number, request in enumerate(requests):
+        alike.setdefault(request.window.shape, []).append(number)
+    for numbers in alike.values():
+        for first in range(0, len(numbers), most):
+            yield numbers[first : first + most]
+
+
+def _counted(progress: Progress | None, before: int, total: int) -> Callable[[int, int], None]:
+    def tell(done: int, _: int) -> None:
+        if progress is not None:
+            progress(before + done, total)
+
+    return tell
+
+
+def _request(
+    generator: Generator,
+    way: Way,
+    image: Image,
+    hole: Bool,
+    label: str,
+    mpp: Mpp | None,
+    seed: int,
+    donor: Donor | None = None,
+) -> Request:
+    image, hole = checked(image, hole)
     value = generator.value_of(label)
-    scale = scale_to(mpp, generator.mpp)
-    shape = scaled_shape(hole.shape, scale)
-    small, small_hole = resize_image(image, shape), resize_hole(hole, shape)
-    window = window_around(small_hole, generator.stride, generator.index.patch)
-    job = _Job(
-        generator, window.cut(small).astype(np.uint8), window.cut_hole(small_hole), value, method
-    )
-    weight = feather(hole, min(RIM / max(scale), MOST_BEYOND))
+    two_times = way.method == "pixel-time"
+    return Request(generator, image, hole, value, mpp, two_times, donor, seed)
 
-    def in_place(state: Tensor) -> tuple[Image, Bool]:
-        return composite(image, _back(small, window, job.image_of(state), hole.shape), weight)
 
-    watch = Previews(preview, preview_every, in_place)
-    levels = generator.default_steps if steps is None and method == "pixel-time" else steps
-    state = job.sample(levels, seed, progress, cancelled, watch)
-    blended, changed = in_place(state)
+def _run(
+    generator: Generator,
+    requests: Sequence[Request],
+    way: Way,
+    seeds: Sequence[int],
+    strength: float,
+    watch: Watch,
+) -> Made:
+    if not 0 < strength <= 1:
+        raise GenerationError(f"The strength must be above 0 and at most 1, not {strength}.")
+    known = torch.cat([request.known for request in requests])
+    hole = torch.cat([request.state_hole for request in requests])
+    starts: list[Tensor] = [r.start for r in requests if r.start is not None]
+    start = Start(torch.cat(starts), strength) if starts else None
+    labels = [request.labels for request in requests]
+    return run(generator, known, hole, labels, way, seeds, watch, start)
+
+
+def _result(
+    request: Request,
+    made: Made,
+    index: int,
+    way: Way,
+    label: str,
+    strength: float,
+    seconds: float,
+) -> InpaintResult:
+    started = time.perf_counter()
+    image, changed = request.in_place(made.state[index : index + 1])
+    donor = request.donor
     return InpaintResult(
-        image=blended,
+        image=image,
         changed=changed,
-        evaluations=job.denoise.evaluations,
-        method=method,
-        steps=job.steps_used(levels),
-        seed=seed,
+        evaluations=made.evaluations,
+        method=way.name,
+        steps=way.steps,
+        seed=request.seed,
         label=label,
-        seconds=time.perf_counter() - started,
+        seconds=seconds + time.perf_counter() - started,
+        donor=None if donor is None else donor.id,
+        strength=None if donor is None else strength,
+        notes=made.notes,
     )
-
-
-def _checked(image: Image, hole: Bool, method: str) -> tuple[Image, Bool]:
-    image, hole = np.asarray(image), np.asarray(hole, dtype=bool)
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise GenerationError(
-            f"The image must be 8-bit RGB (height, width, 3), not {image.dtype} {image.shape}."
-        )
-    if hole.shape != image.shape[:2]:
-        raise GenerationError(
-            f"The hole is {hole.shape}, the image {image.shape[:2]}; they must agree."
-        )
-    if not hole.any():
-        raise GenerationError("There is no hole to fill; paint a mask first.")
-    if method not in METHODS:
-        raise GenerationError(f"There is no method {method!r}; use one of {', '.join(METHODS)}.")
-    return image, hole
-
-
-def _back(small: Image, window: Window, made: Image, shape: tuple[int, int]) -> Image:
-    """Put the window's pixels into the resampled image and bring that back to full size."""
-    whole = small.copy()
-    window.paste(whole, made)
-    return resize_image(whole, shape)
-
-
-class _Job:
-    """One window's worth of sampling."""
-
-    def __init__(
-        self, generator: Generator, image: Image, hole: Bool, value: int, method: str
-    ) -> None:
-        self.generator, self.image, self.method = generator, image, method
-        self.hole = state_hole(generator, hole)
-        self.made = pixels_of(generator, self.hole)
-        self.known = encode(generator, prefill(image, self.made))
-        size = (int(self.known.shape[2]), int(self.known.shape[3]))
-        guidance = generator.index.sampling.guidance
-        self.denoise = Denoiser(generator, self._labels(hole, value), size, guidance)
-
-    def _labels(self, hole: Bool, value: int) -> Tensor:
-        classes = len(self.generator.classes)
-        # Around the painted shape, inside what is made anew, is plain tissue. Outside, a network
-        # with two-level time is told nothing; the other methods denoise everywhere and know the
-        # label of the surroundings as tissue.
-        said = np.where(hole, value, 0)
-        if self.method == "pixel-time":
-            said = np.where(self.made, said, classes + 1)
-        one_hot = said[None] == np.arange(classes + 2)[:, None, None]
-        return torch.from_numpy(one_hot[None].astype(np.float32))
-
-    def sample(
-        self,
-        steps: int | None,
-        seed: int,
-        progress: Progress | None,
-        cancelled: Cancelled | None,
-        watch: Previews,
-    ) -> Tensor:
-        sampling = self.generator.index.sampling
-        pixel_time = self.method == "pixel-time"
-        return sample_inpainting(
-            self.denoise,
-            self.known,
-            self.hole,
-            method=self.method,
-            schedule=self.generator.schedule,
-            steps=steps,
-            solver=sampling.solver if pixel_time else None,
-            spacing=sampling.spacing if pixel_time else None,
-            seed=seed,
-            progress=progress,
-            cancelled=cancelled,
-            preview=watch if watch.wanted else None,
-        )
-
-    def image_of(self, state: Tensor) -> Image:
-        return match_rim(self.image, decode(self.generator, state), self.made)
-
-    def steps_used(self, steps: int | None) -> int:
-        return self.denoise.evaluations if steps is None else steps

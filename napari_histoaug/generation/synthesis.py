@@ -10,11 +10,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from napari_histoaug.diffusion import sample
-from napari_histoaug.generation.denoiser import Denoiser
 from napari_histoaug.generation.generator import GenerationError, Generator
-from napari_histoaug.generation.inpainting import Cancelled, Progress
+from napari_histoaug.generation.labels import soft_labels
+from napari_histoaug.generation.methods import Way
 from napari_histoaug.generation.previews import Preview, Previews
+from napari_histoaug.generation.sampling import Cancelled, Progress, Watch, run
 from napari_histoaug.generation.space import decode
 from napari_histoaug.generation.window import (
     Mpp,
@@ -42,6 +42,10 @@ class SynthesisResult:
         As used.
     seconds : float
         Wall time.
+    method : str
+        A method or a preset, as used.
+    notes : tuple of str
+        Sentences a user should read: what had to be done for lack of memory.
     """
 
     image: Image
@@ -49,6 +53,8 @@ class SynthesisResult:
     steps: int
     seed: int
     seconds: float
+    method: str = "pixel-time"
+    notes: tuple[str, ...] = ()
 
 
 def synthesize(
@@ -58,12 +64,16 @@ def synthesize(
     steps: int | None = None,
     seed: int = 0,
     *,
+    method: str = "pixel-time",
     progress: Progress | None = None,
     cancelled: Cancelled | None = None,
     preview: Preview | None = None,
     preview_every: int = 5,
 ) -> SynthesisResult:
-    """Make tissue that follows a label map.
+    """Make tissue that follows a label map of any size.
+
+    A large map is made in overlapping windows of one state: memory beyond the result's own grows
+    with the window, and no window's border shows.
 
     Parameters
     ----------
@@ -73,6 +83,8 @@ def synthesize(
         0 background, 1 + index into ``generator.classes`` elsewhere.
     mpp, steps, seed, progress, cancelled, preview, preview_every
         As for :func:`~napari_histoaug.generation.inpaint`.
+    method : str
+        "pixel-time" (with nothing known, that is the plain sampler) or a preset of it.
 
     Raises
     ------
@@ -83,34 +95,45 @@ def synthesize(
     """
     started = time.perf_counter()
     labels = _checked(generator, label_mask)
+    way = Way.of(generator, method, steps)
+    if way.method != "pixel-time":
+        raise GenerationError(
+            f"{method} fills holes in known surroundings; make whole tissue with pixel-time, turbo "
+            "or draft."
+        )
     shape = scaled_shape(labels.shape, scale_to(mpp, generator.mpp))
-    padded = _pad(resize_labels(labels, shape), generator.stride)
-    factor = generator.autoencoder.factor if generator.autoencoder else 1
-    size = (padded.shape[0] // factor, padded.shape[1] // factor)
-    denoise = Denoiser(generator, _one_hot(padded, len(generator.classes)), size)
+    soft = soft_labels(
+        _pad(resize_labels(labels, shape), generator.stride),
+        len(generator.classes),
+        generator.factor,
+    )
 
     def image_of(state: Tensor) -> tuple[Image, npt.NDArray[np.bool_]]:
         made = decode(generator, state)[: shape[0], : shape[1]]
         return resize_image(made, labels.shape), np.ones(labels.shape, bool)
 
     watch = Previews(preview, preview_every, image_of)
-    sampling = generator.index.sampling
-    levels = sampling.steps if steps is None else steps
-    state = sample(
-        denoise,
-        (1, generator.unet.config.channels, *size),
-        schedule=generator.schedule,
-        steps=levels,
-        solver=sampling.solver,
-        spacing=sampling.spacing,
-        seed=seed,
-        device=generator.device,
-        progress=progress,
-        cancelled=cancelled,
-        preview=watch if watch.wanted else None,
+    known = torch.zeros((1, generator.unet.config.channels, *soft.shape[1:]))
+    known = known.to(generator.device)
+    made = run(
+        generator,
+        known,
+        torch.ones_like(known[:, :1], dtype=torch.bool),
+        [soft],
+        way,
+        [seed],
+        Watch(progress, cancelled, watch if watch.wanted else None),
     )
-    image, _ = image_of(state)
-    return SynthesisResult(image, denoise.evaluations, levels, seed, time.perf_counter() - started)
+    image, _ = image_of(made.state)
+    return SynthesisResult(
+        image=image,
+        evaluations=made.evaluations,
+        steps=way.steps,
+        seed=seed,
+        seconds=time.perf_counter() - started,
+        method=way.name,
+        notes=made.notes,
+    )
 
 
 def _checked(generator: Generator, label_mask: Labels) -> Labels:
@@ -130,11 +153,6 @@ def _checked(generator: Generator, label_mask: Labels) -> Labels:
 
 
 def _pad(labels: Labels, stride: int) -> Labels:
-    """Repeat the last rows and columns until both sides are multiples of `stride`."""
-    extra = [(0, -n % stride) for n in labels.shape]
+    """Repeat the last rows and columns until both sides are multiples of `stride`, two at least."""
+    extra = [(0, max(2 * stride - n, 0) or -n % stride) for n in labels.shape]
     return np.pad(labels, extra, mode="edge")
-
-
-def _one_hot(labels: Labels, classes: int) -> Tensor:
-    one_hot = labels[None] == np.arange(classes + 2)[:, None, None]
-    return torch.from_numpy(one_hot[None].astype(np.float32))

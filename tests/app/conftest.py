@@ -83,6 +83,8 @@ class FakeNetwork:
             seed=seed,
             label=label,
             seconds=0.0,
+            donor=None,
+            strength=None,
         )
 
     def _wait(self, cancelled: Callable[[], bool] | None) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -9,7 +11,7 @@ from scipy import ndimage
 
 from napari_histoaug.diffusion import evaluations
 from napari_histoaug.errors import Cancelled
-from napari_histoaug.generation import GenerationError, Generator, inpaint
+from napari_histoaug.generation import GenerationError, Generator, inpaint, load_generator
 
 Image = npt.NDArray[np.uint8]
 Hole = npt.NDArray[np.bool_]
@@ -44,14 +46,27 @@ def test_everything_may_be_hole(generator: Generator, image: Image) -> None:
     assert result.changed.all()
 
 
-def test_many_random_holes_leave_every_other_byte_alone(generator: Generator) -> None:
+def test_five_hundred_random_holes_leave_every_other_byte_alone(
+    latent_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = load_generator(latent_folder, device="cpu")
+    monkeypatch.setattr("napari_histoaug.generation.window.CONTEXT", 8)
     rng = np.random.default_rng(1)
-    image = rng.integers(0, 256, (96, 96, 3), dtype=np.uint8)
-    for _ in range(20):
-        hole = ndimage.binary_dilation(rng.random((96, 96)) < 0.002, iterations=6)
-        if hole.any():
-            result = inpaint(generator, image, hole, steps=1)
-            assert (result.image == image)[~result.changed].all()
+    image = rng.integers(0, 256, (56, 64, 3), dtype=np.uint8)
+    tried = 0
+    while tried < 500:
+        seeds = rng.random((56, 64)) < rng.choice([0.0002, 0.002, 0.02])
+        grown = int(rng.integers(0, 9))
+        hole = ndimage.binary_dilation(seeds, iterations=grown) if grown else seeds
+        if not hole.any():
+            continue
+        tried += 1
+        result = inpaint(generator, image, hole, steps=1, seed=tried)
+        beyond = ndimage.distance_transform_edt(~hole)
+        assert (result.image == image)[beyond > 8].all()
+        assert (result.image == image)[~result.changed].all()
+        assert not result.changed[beyond > 8].any()
+        assert result.changed[hole].all()
 
 
 def test_the_same_request_gives_the_same_pixels(
