@@ -11,28 +11,35 @@ import pytest
 import torch
 
 
-def _load_oracle() -> Any:
+def _load(module: str) -> Any:
     # Tests are imported by path, so a helper module beside them is too.
-    name = "histoaug_gaussian_oracle"
+    name = f"histoaug_diffusion_{module}"
     if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("oracle.py"))
+        path = Path(__file__).with_name(f"{module}.py")
+        spec = importlib.util.spec_from_file_location(name, path)
         assert spec is not None
         assert spec.loader is not None
-        sys.modules[name] = module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+        sys.modules[name] = loaded = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(loaded)
     return sys.modules[name]
 
 
 @pytest.fixture(scope="session")
 def make_world() -> Any:
     """The class `GaussianWorld`: ``make_world(length=4.0, hole_side=6)``."""
-    return _load_oracle().GaussianWorld
+    return _load("oracle").GaussianWorld
 
 
 @pytest.fixture(scope="session")
 def world(make_world: Any) -> Any:
     """The world of the published table."""
     return make_world()
+
+
+@pytest.fixture(scope="session")
+def diffusers_repaint() -> Any:
+    """The class `DiffusersRePaint` of peer.py."""
+    return _load("peer").DiffusersRePaint
 
 
 @pytest.fixture

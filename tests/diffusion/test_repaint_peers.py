@@ -4,57 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import diffusers.schedulers.scheduling_repaint as theirs
 import pytest
 import torch
 from torch import Tensor
 
-from napari_histoaug.diffusion import evaluations, linear_schedule
+from napari_histoaug.diffusion import evaluations
 from napari_histoaug.diffusion.compatibility import repaint_like_diffusers
 from napari_histoaug.errors import Cancelled
-
-SCHEDULE = linear_schedule(1000)
 
 
 def bent(x: Tensor, t: Tensor, hole: Tensor) -> Tensor:
     return torch.tanh(x * (0.3 + t.reshape(-1, 1, 1, 1) / 1500) + 0.1)
-
-
-class Peer:
-    """The scheduler in float64, in the loop of its pipeline."""
-
-    def __init__(self, eta: float, steps: int, jump_length: int, jump_n_sample: int):
-        self.scheduler = theirs.RePaintScheduler(
-            1000, beta_start=1e-4, beta_end=0.02, eta=eta, clip_sample=False
-        )
-        torch.testing.assert_close(
-            self.scheduler.alphas_cumprod.double(), SCHEDULE.alpha_bar, atol=1e-6, rtol=1e-5
-        )
-        self.scheduler.betas, self.scheduler.alphas_cumprod = SCHEDULE.betas, SCHEDULE.alpha_bar
-        self.scheduler.set_timesteps(steps, jump_length, jump_n_sample)
-
-    def run(self, denoise: Any, start: Tensor, known: Tensor, hole: Tensor) -> Tensor:
-        """The loop; the scheduler draws its own noise."""
-        image, last = start, int(self.scheduler.timesteps[0]) + 1
-        everywhere, keep = torch.ones_like(hole), (~hole).to(known)
-        for t in self.scheduler.timesteps.tolist():
-            if t < last:
-                noise = denoise(image, torch.full((len(image),), t), everywhere)
-                image = self.scheduler.step(noise, t, image, known, keep).prev_sample
-            else:
-                image = self.scheduler.undo_step(image, last)
-            last = t
-        return image
-
-
-@pytest.fixture
-def shared_noise(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """``shared_noise(source)``: the scheduler draws from ``source`` from now on."""
-
-    def share(source: Any) -> None:
-        monkeypatch.setattr(theirs, "randn_tensor", lambda shape, **_: source(tuple(shape)))
-
-    return share
 
 
 def drawer(seed: int = 7) -> Any:
@@ -65,12 +25,10 @@ def drawer(seed: int = 7) -> Any:
 @pytest.mark.parametrize("eta", [0.0, 0.6, 1.0])
 @pytest.mark.parametrize(("steps", "jump", "n"), [(20, 5, 3), (50, 10, 2), (12, 1, 2)])
 def test_the_compatible_mode_is_diffusers(
-    scene, shared_noise: Any, eta: float, steps: int, jump: int, n: int
+    scene, diffusers_repaint: Any, eta: float, steps: int, jump: int, n: int
 ):
     known, hole = scene
-    source = drawer()
-    shared_noise(source)
-    peer = Peer(eta, steps, jump, n).run(bent, source(tuple(known.shape)), known, hole)
+    peer = diffusers_repaint(steps, jump, n, eta)(bent, known, hole, drawer())
     ours = repaint_like_diffusers(
         bent,
         known,
@@ -114,13 +72,12 @@ def test_the_compatible_mode_can_be_watched_and_cancelled(scene):
     ],
 )
 def test_the_published_walk_is_nearer_to_the_exact_answer(
-    world, shared_noise: Any, setting: tuple[int, int, int], eta: float, w2: float
+    world, diffusers_repaint: Any, setting: tuple[int, int, int], eta: float, w2: float
 ):
     steps, jump_length, jump_n_sample = setting
 
     def run(known: Tensor, hole: Tensor, noise: Any) -> Tensor:
-        shared_noise(noise)
-        return Peer(eta, *setting).run(world.plain, noise(tuple(known.shape)), known, hole)
+        return diffusers_repaint(*setting, eta)(world.plain, known, hole, noise)
 
     peer = world.measure_run(run)
     ours = world.measure(
