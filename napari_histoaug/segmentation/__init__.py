@@ -9,6 +9,7 @@ from napari_histoaug.segmentation.segmenter import (
     available_segmenters,
     load_segmenter,
 )
+from napari_histoaug.segmentation.whole_slide import predict_slide
 
 __all__ = [
     "Outcome",
@@ -19,4 +20,5 @@ __all__ = [
     "error_map",
     "load_segmenter",
     "outline_labels",
+    "predict_slide",
 ]
