@@ -29,7 +29,10 @@ from napari_histoaug.errors import Cancelled
 from napari_histoaug.models import ModelError
 from napari_histoaug.slides import open_slide
 
-COMMANDS = ["demo", "view", "info", "inpaint", "synthesize", "donors", "export", "doctor"]
+COMMANDS = [
+    *("demo", "view", "info", "inpaint", "synthesize", "donors"),
+    *("export", "annotations", "doctor"),
+]
 VESSEL = shapely.Point(450, 350).buffer(40)
 
 
@@ -439,7 +442,7 @@ def test_bad_masks_are_one_sentence(
         tmp_path / "broken.geojson": "not valid JSON",
         outline(name="empty.geojson"): "no polygon",
         outline((shapely.Point(5, 5), "blood_vessel"), name="point.geojson"): "no polygon",
-        outline((shapely.box(5000, 0, 5100, 99), "blood_vessel"), name="far.geojson"): "inside",
+        outline((shapely.box(5000, 0, 5100, 99), "blood_vessel"), name="far.geojson"): "outside",
         outline((off_centre, "blood_vessel"), name="tiny.geojson"): "smaller than a pixel",
     }
     for mask, words in masks.items():
@@ -601,3 +604,37 @@ def test_info_says_how_the_slide_is_read_when_it_is_not_as_usual(make_pyramid_ti
     with open_slide(make_pyramid_tiff().path) as slide:
         slide.notes = ("OpenSlide reads this slide, more slowly.",)
         assert ("note", "OpenSlide reads this slide, more slowly.") in list(facts(slide))
+
+
+def test_annotations_are_described(tmp_path, capsys, make_pyramid_tiff):
+    slide = make_pyramid_tiff(shapes=[(700, 900)])
+    boxes = [shapely.box(10, 10, 60, 60), shapely.box(880, 10, 920, 60)]
+    features = [Feature.new(box, "blood_vessel") for box in boxes * 1]
+    features += [Feature.new(shapely.box(i, i, i + 5, i + 5), "Fat") for i in range(200)]
+    path = tmp_path / "a.geojson"
+    write_geojson(Document.from_features(features), path)
+    assert main(["annotations", str(path), "--slide", str(slide.path)]) == 0
+    said = capsys.readouterr().out
+    assert "202 features, 202 with an area" in said
+    assert "     200  Fat\n       2  blood_vessel" in said
+    assert "1 reach over its edge: features 1." in said
+    assert main(["annotations", str(path), "--classes", "breast"]) == 2
+    assert "'Fat' (200)" in capsys.readouterr().err
+
+
+def test_broken_features_stop_a_command_unless_skipped(tmp_path, capsys, make_pyramid_tiff):
+    slide = make_pyramid_tiff(shapes=[(700, 900)])
+    features = [Feature.new(shapely.box(10, 10, 60, 60), "blood_vessel")]
+    broken = Feature.new(shapely.box(10, 10, 60, 60), "blood_vessel")
+    broken["geometry"]["coordinates"][0].pop()
+    document = Document.from_features([*features, broken])
+    path = tmp_path / "a.geojson"
+    path.write_text(json.dumps(document.to_json()))
+    assert main(["annotations", str(path)]) == 2
+    assert f"Feature 1 ({broken['id']}) has a Polygon with a ring" in capsys.readouterr().out
+    command = ["inpaint", str(slide.path), "--mask", str(path), "--out", str(tmp_path / "out")]
+    assert main(command) == 2
+    said = capsys.readouterr().err
+    assert "Feature 1" in said
+    assert "--skip-bad" in said
+    assert not (tmp_path / "out").exists()

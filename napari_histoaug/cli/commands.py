@@ -70,6 +70,16 @@ Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same pix
 PixelSize = Annotated[
     float | None, typer.Option(min=0.01, help="Micrometres per pixel, if the file does not say.")
 ]
+Frame = Annotated[
+    str | None,
+    typer.Option(help="What the outlines count from, when it is unclear: slide or bounds."),
+]
+Encoding = Annotated[
+    str | None, typer.Option(help="Text encoding of the GeoJSON file, when not UTF-8.")
+]
+SkipBad = Annotated[
+    bool, typer.Option("--skip-bad", help="Leave broken features out instead of stopping.")
+]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -148,15 +158,20 @@ def inpaint(
     accept: Annotated[
         bool, typer.Option("--accept/--no-accept", help="Keep the result beside the slide.")
     ] = False,
+    frame: Frame = None,
+    encoding: Encoding = None,
+    skip_bad: SkipBad = False,
 ) -> None:
     """Fill every outline of a GeoJSON file with tissue; write before, after and hole."""
-    from napari_histoaug.annotations import connected_areas, read_geojson
+    from napari_histoaug.annotations import connected_areas
+    from napari_histoaug.cli.outlines import placed_document
     from napari_histoaug.edits import EditStore
     from napari_histoaug.slides import open_slide
 
     with open_slide(slide, mpp=mpp) as opened:
         shape = opened.levels[0].shape
-        areas = connected_areas(read_geojson(mask), from_class, shape, mask)
+        document = placed_document(mask, opened, frame, encoding, skip_bad)
+        areas = connected_areas(document, from_class, shape, mask)
         store = EditStore.open(opened)
         from napari_histoaug.cli.filling import Filling, write_fills
 
@@ -276,6 +291,37 @@ def export(
             mask = store.painted(edit).astype("uint8") * value
             row = PairRow.from_edit(edit, opened.slide_id(), float(synthetic.mean()))
             typer.echo(str(export_pair(out, image, mask, row)))
+
+
+@app.command("annotations")
+@plainly
+def describe_annotations(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="GeoJSON file, packed or not.")],
+    slide: Annotated[str | None, typer.Option(help="Compare it with this slide.")] = None,
+    classes: Annotated[
+        str | None, typer.Option(help="Compare with a class table: breast, heart or a YAML file.")
+    ] = None,
+    frame: Frame = None,
+    encoding: Encoding = None,
+) -> None:
+    """Say what a GeoJSON file holds: classes, broken features, what lies outside the slide."""
+    from napari_histoaug.annotations import AnnotationIndex, place_on
+    from napari_histoaug.cli.outlines import findings
+    from napari_histoaug.slides import open_slide
+
+    index = AnnotationIndex.from_file(file, encoding=encoding)
+    for line in findings(index):
+        typer.echo(line)
+    if slide is not None:
+        with open_slide(slide) as opened:
+            placement = place_on(index, opened, frame, source=file.name)
+        typer.echo(placement.sentence or "All polygons lie inside the slide.")
+        typer.echo(f"Coordinates count from the corner of the {placement.frame.name}.")
+    if classes is not None:
+        _class_table(classes).check(index.class_counts(), file.name)
+    broken = [problem for problem in index.problems if not problem.kept]
+    if broken:
+        raise HistoaugError(f"{len(broken)} features of {file.name} are broken.")
 
 
 @app.command()
