@@ -6,8 +6,15 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
-from napari_histoaug.diffusion import sample_inpainting
+from napari_histoaug.diffusion import (
+    guided,
+    noise_from_velocity,
+    sample_inpainting,
+    velocity,
+    x0_from_noise,
+)
 
 REPAINT_PAPER = 0.131
 # method, options, evaluations, W2 / posterior deviation, variance ratio
@@ -80,6 +87,28 @@ def test_pixel_time_beats_everything_at_twenty_evaluations(world):
     twenty = world.measure("pixel-time", steps=20)
     assert twenty.w2 < min(w2 for method, _, _, w2, _ in TABLE if method != "pixel-time")
     assert 4 * twenty.w2 < REPAINT_PAPER
+
+
+@pytest.mark.parametrize("method", ["pixel-time", "langevin"])
+def test_a_network_that_predicts_velocity_is_as_near(world, method: str):
+    """In the float64 of the oracle the two predictions are one; guidance of scale 1 is none."""
+
+    def by_velocity(x: Tensor, t: Tensor, hole: Tensor) -> Tensor:
+        a = world.schedule.alpha_bar_at(int(t[0]))
+        noise = world.denoiser(method)(x, t, hole)
+        v = velocity(x0_from_noise(x, noise, a), noise, a)
+        return noise_from_velocity(x, guided(v, 0 * v, 1.0), world.schedule.gather(t))
+
+    options = {"steps": 12, "corrections": 2}
+
+    def run(known: Tensor, hole: Tensor, noise: Any) -> Tensor:
+        return sample_inpainting(
+            by_velocity, known, hole, method, schedule=world.schedule, noise=noise, **options
+        )
+
+    found, wanted = world.measure_run(run), world.measure(method, **options)
+    assert found.w2 == pytest.approx(wanted.w2, abs=1e-9)
+    assert found.variance_ratio == pytest.approx(wanted.variance_ratio, abs=1e-9)
 
 
 def test_fresh_noise_helps_repaint(world):
