@@ -27,7 +27,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-SIZE, STRIDES = 256, (256, 128)
+SIZE = 256
 WAYS = ("zarr", "tar", "png")
 COUNTS = (10, 100, 1000)
 
@@ -81,27 +81,26 @@ def in_process_of_its_own(python: str, name: str, path: Path, stride: int) -> tu
     return count, seconds
 
 
-def compare(path: Path, peer: str | None, rounds: int) -> None:
+def compare(path: Path, peer: str | None, stride: int, rounds: int) -> None:
     """Print patches a second of both and our ratio."""
     ways = {"napari-histoaug": (sys.executable, "ours")}
     if peer is not None:
         ways["histolab"] = (peer, "histolab")
-    for stride in STRIDES:
-        rates: dict[str, list[float]] = {name: [] for name in ways}
-        counts: dict[str, int] = {}
-        for _ in range(rounds):
-            for name, (python, function) in ways.items():
-                count, seconds = in_process_of_its_own(python, function, path, stride)
-                rates[name].append(count / seconds)
-                counts[name] = count
-        best = statistics.median(rates["napari-histoaug"])
-        for name in ways:
-            rate = statistics.median(rates[name])
-            print(
-                f"stride {stride}: {name:16s} {counts[name]:5d} patches, {rate:7.0f} a second, "
-                f"ours is {best / rate:.1f}x",
-                flush=True,
-            )
+    rates: dict[str, list[float]] = {name: [] for name in ways}
+    counts: dict[str, int] = {}
+    for _ in range(rounds):
+        for name, (python, function) in ways.items():
+            count, seconds = in_process_of_its_own(python, function, path, stride)
+            rates[name].append(count / seconds)
+            counts[name] = count
+    best = statistics.median(rates["napari-histoaug"])
+    for name in ways:
+        rate = statistics.median(rates[name])
+        print(
+            f"stride {stride}: {name:16s} {counts[name]:5d} patches, {rate:7.0f} a second, "
+            f"ours is {best / rate:.1f}x",
+            flush=True,
+        )
 
 
 def write_forms(path: Path, rounds: int, count: int = 512) -> None:
@@ -224,6 +223,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("slide", type=Path, nargs="?")
     parser.add_argument("--peer", help="python of an environment with histolab")
+    parser.add_argument("--stride", type=int, default=SIZE)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--many", action="store_true", help="the run over generated slides, only")
     given = parser.parse_args()
@@ -234,7 +234,7 @@ def main() -> None:
     print(f"{path.name}, {given.rounds} rounds")
     if given.peer is None:
         print("histolab is not compared: name its interpreter with --peer")
-    compare(path, given.peer, given.rounds)
+    compare(path, given.peer, given.stride, given.rounds)
     write_forms(path, given.rounds)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from napari_histoaug.cli.data_set import extract, leakage
 from napari_histoaug.cli.files import output_folder
 from napari_histoaug.cli.model import model_app
 from napari_histoaug.cli.plainly import plainly
@@ -27,6 +28,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(model_app, name="model")
+app.command()(extract)
+app.command()(leakage)
 
 
 class Preset(StrEnum):

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from napari_histoaug.annotations import Document, write_geojson
+from napari_histoaug.cli.commands import main
 from napari_histoaug.learning.extracting import extract_patches
 from napari_histoaug.patches import PatchError, leakage
 from napari_histoaug.patches.cluster import Cluster
@@ -290,6 +291,23 @@ def test_workers_killed_at_random_moments(place, uninterrupted, tmp_path):
             else:
                 break
         assert contents(out) == uninterrupted[1]
+
+
+def test_the_command_extracts_and_reports_leaks(place, tmp_path, capsys):
+    out = tmp_path / "out"
+    path = tmp_path / "extract.yaml"
+    path.write_text(yaml.safe_dump(config_of(place, out).model_dump(mode="json")))
+    assert main(["extract", "--config", str(path), "verify=false"]) == 1
+    assert "3 done, 1 empty, 1 skipped, 1 failed" in capsys.readouterr().err
+    assert main(["leakage", str(out / "manifest.parquet")]) == 0
+    assert "patients in several sets: 0" in capsys.readouterr().out
+    assert set(read_table(out / "manifest.parquet")["n_failed_tiles"].to_pylist()) == {None}
+
+
+def test_workers_need_no_torch():
+    code = "import sys, napari_histoaug.learning.extracting; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 def test_bad_settings_are_a_sentence(tmp_path, capsys):
