@@ -135,14 +135,10 @@ def hue_loss(out: Tensor, image: Tensor) -> Tensor:
 def new_autoencoder(config: AutoencoderTraining) -> Autoencoder:
     """Build the configured autoencoder, or load the one to start from."""
     torch.manual_seed(config.loop.seed)
-    if config.start is not None:
-        model: Autoencoder = load_autoencoder(config.start)
-    elif config.model is not None:
-        model = VQAutoencoder(config.model)
-    elif config.tiny is not None:
-        model = TinyAutoencoder(config.tiny)
-    else:
-        raise ConfigError("The configuration names no autoencoder; set model, tiny or start.")
+    try:
+        model = _built(config)
+    except (ValueError, RuntimeError) as error:
+        raise ConfigError(f"No autoencoder can be built as configured: {error}.") from None
     if config.freeze_encoder:
         if not isinstance(model, TinyAutoencoder):
             raise ConfigError("Only the tiny autoencoder can be trained with a frozen encoder.")
@@ -151,3 +147,13 @@ def new_autoencoder(config: AutoencoderTraining) -> Autoencoder:
         # diffusers weights the wrong one of the two terms with 0.25 unless told not to.
         model.vq.quantize.legacy = False
     return channels_last(model)
+
+
+def _built(config: AutoencoderTraining) -> Autoencoder:
+    if config.start is not None:
+        return load_autoencoder(config.start)
+    if config.model is not None:
+        return VQAutoencoder(config.model)
+    if config.tiny is not None:
+        return TinyAutoencoder(config.tiny)
+    raise ConfigError("The configuration names no autoencoder; set model, tiny or start.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from napari_histoaug.learning.config_files import ConfigError as ConfigError
 from napari_histoaug.learning.config_files import load_config as load_config
@@ -21,7 +21,7 @@ def _spelled_out(value: object) -> object:
 class Section(BaseModel):
     """Part of a configuration: unknown settings are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DataConfig(Section):
@@ -35,6 +35,13 @@ class DataConfig(Section):
     mpp: float = Field(0.5, gt=0, description="micrometres per pixel of the fields")
     crop: int = Field(256, ge=32, description="side of a training example, pixels")
     vessel_share: float = Field(0.6, ge=0, le=1, description="share of examples around vessels")
+
+    @model_validator(mode="after")
+    def _no_case_does_both(self) -> DataConfig:
+        both = set(self.train_cases) & set(self.validation_cases)
+        if both:
+            raise ValueError(f"the case {min(both)} is among train_cases and validation_cases")
+        return self
 
 
 class LoopConfig(Section):

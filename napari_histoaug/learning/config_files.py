@@ -38,9 +38,20 @@ def load_config(kind: type[Config], path: Path, overrides: Sequence[str] = ()) -
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"The setting {where} in {path} is wrong: {first['msg']}.") from None
+        wrong = [f"{_place(each['loc'])} ({_reason(each['msg'])})" for each in error.errors()]
+        what, verb = ("The setting", "is") if len(wrong) == 1 else ("The settings", "are")
+        raise ConfigError(f"{what} {', '.join(wrong)} in {path} {verb} wrong.") from None
+
+
+def _place(parts: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in parts) or "as a whole"
+
+
+def _reason(message: str) -> str:
+    plain = message.removeprefix("Value error, ")
+    plain = plain.replace("Extra inputs are not permitted", "there is no such setting")
+    plain = plain.replace("Field required", "it is missing")
+    return plain[0].lower() + plain[1:]
 
 
 def _apply(content: dict[str, Any], override: str) -> None:
@@ -52,4 +63,9 @@ def _apply(content: dict[str, Any], override: str) -> None:
         content = content.setdefault(section, {})
         if not isinstance(content, dict):
             raise ConfigError(f"The override {override!r} goes into {section}, which is a value.")
-    content[last] = yaml.safe_load(value)
+    try:
+        content[last] = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise ConfigError(
+            f"The override {override!r} is not YAML; mind its brackets and quotes."
+        ) from None

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from napari_histoaug.diffusion import linear_schedule, noise_from_velocity, sample_inpainting
 from napari_histoaug.diffusion.predictions import add_noise, velocity
 from napari_histoaug.learning.batches import Batch, Examples
-from napari_histoaug.learning.config import DiffusionTraining
+from napari_histoaug.learning.config import ConfigError, DiffusionTraining
 from napari_histoaug.learning.holes import soft_labels, training_hole
 from napari_histoaug.learning.loop import StepLoss, Task
 from napari_histoaug.learning.pictures import grid
@@ -170,5 +170,8 @@ def new_unet(config: DiffusionTraining, tissue: Tissue) -> SpadeUNet:
         update={"channels": tissue.channels, "classes": len(config.data.classes)}
     )
     torch.manual_seed(config.loop.seed)
-    model = SpadeUNet(shape)
+    try:
+        model = SpadeUNet(shape)
+    except (ValueError, RuntimeError) as error:
+        raise ConfigError(f"No network can be built as model says: {error}.") from None
     return channels_last(model)

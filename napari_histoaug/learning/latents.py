@@ -93,8 +93,8 @@ def cache_latents(
         When the folder holds latents of another autoencoder.
     """
     state = PartialState()
-    folder.mkdir(parents=True, exist_ok=True)
-    with state.main_process_first():
+    with told_when_full(folder), state.main_process_first():
+        folder.mkdir(parents=True, exist_ok=True)
         _claim(folder, {"encoder_sha256": encoder_hash(autoencoder), "piece": PIECE})
     autoencoder.to(state.device)
     todo = [(path, copy) for copy in range(copies) for path in fields]

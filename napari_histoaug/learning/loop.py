@@ -140,7 +140,8 @@ class Run:
             self.forward = torch.compile(self.forward, backend=config.compile)
         self.average = Average(self.bare, config.ema)
         self.progress, self.pace = Progress(), Pace()
-        config.out.mkdir(parents=True, exist_ok=True)
+        with told_when_full(config.out):
+            config.out.mkdir(parents=True, exist_ok=True)
         self._resume()
 
     @property

@@ -203,9 +203,15 @@ def plot(title: str, series: dict[str, list[tuple[float, float]]]) -> str:
         if len(of) == 1:
             x, y = line.split(",")
             parts.append(f'<circle cx="{x}" cy="{y}" r="3" fill="{colour}"/>')
-        if len(series) > 1:
-            parts.append(
-                f'<text x="{WIDTH - 14}" y="{44 + 15 * i}" text-anchor="end" '
-                f'style="fill: {colour}">{html.escape(name)}</text>'
-            )
+    if len(series) > 1:
+        parts.append(_legend(list(series)))
     return "".join([*parts, "</svg>"])
+
+
+def _legend(names: Sequence[str]) -> str:
+    """The names of the curves in their colours, above the plot, where no curve can run."""
+    spans = (
+        f'<tspan style="fill: {COLOURS[i % len(COLOURS)]}" dx="12">{html.escape(name)}</tspan>'
+        for i, name in enumerate(names)
+    )
+    return f'<text x="{WIDTH - 10}" y="16" text-anchor="end">{"".join(spans)}</text>'

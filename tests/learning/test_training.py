@@ -87,10 +87,14 @@ def test_overrides_reach_into_sections(settings: dict[str, object], tmp_path: Pa
 @pytest.mark.parametrize(
     ("override", "sentence"),
     [
-        ("loop.batch=0", "loop.batch in .* is wrong"),
+        ("loop.batch=0", r"setting loop\.batch \(input should be greater .*is wrong"),
         ("loop.batch", "has no '='"),
-        ("loop.bach=3", "loop.bach in .* is wrong"),
+        ("loop.batch=[", "is not YAML"),
+        ("loop.bach=3", r"loop\.bach \(there is no such setting\)"),
         ("loop.batch.size=3", "which is a value"),
+        ("loop.learning_rate=.inf", r"loop\.learning_rate \(input should be a finite number"),
+        ("data.train_cases=[second]", "the case second is among train_cases and validation_cases"),
+        ("loop.precision=fp8", r"loop\.precision \(input should be 'no', 'bf16' or 'fp16'"),
     ],
 )
 def test_bad_values_get_a_sentence(
@@ -99,6 +103,38 @@ def test_bad_values_get_a_sentence(
     write(settings, tmp_path / "c.yaml")
     with pytest.raises(ConfigError, match=sentence):
         load_config(DiffusionTraining, tmp_path / "c.yaml", [override])
+
+
+def test_every_bad_value_is_named(settings: dict[str, object], tmp_path: Path) -> None:
+    write(settings, tmp_path / "c.yaml")
+    changes = ["loop.batch=0", "model.width=1", "full_share=2"]
+    with pytest.raises(
+        ConfigError, match=r"settings loop\.batch .*model\.width .*full_share .*are"
+    ):
+        load_config(DiffusionTraining, tmp_path / "c.yaml", changes)
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("model.width=9", "No network can be built"),
+        ("data.crop=60", "use a multiple of 8"),
+        ("data.classes=[]", "hold the value 1, but data.classes names 0"),
+        ("loop.out=/proc/nowhere/run", "cannot be written to"),
+        ("data.tiles=/nowhere", "does not exist; pass data.tiles"),
+        ("autoencoder=/nowhere", "has no config.json"),
+    ],
+)
+def test_values_that_only_the_data_or_the_machine_can_judge_get_a_sentence_too(
+    settings: dict[str, object],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    override: str,
+    sentence: str,
+) -> None:
+    path = write(settings, tmp_path / "c.yaml")
+    assert train_diffusion(["--config", path, override]) == 2
+    assert sentence in capsys.readouterr().err
 
 
 class Oracle(nn.Module):
