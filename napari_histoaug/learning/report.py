@@ -194,7 +194,7 @@ def plot(title: str, series: dict[str, list[tuple[float, float]]]) -> str:
         f'<text x="{MARGIN - 6}" y="{floor}" text-anchor="end">{low:.3g}</text>',
         f'<text x="{WIDTH - 10}" y="{HEIGHT - 12}" text-anchor="end">step {right:,.0f}</text>',
     ]
-    for i, (name, of) in enumerate(series.items()):
+    for i, of in enumerate(series.values()):
         colour = COLOURS[i % len(COLOURS)]
         line = " ".join(place(x, y) for x, y in of)
         parts.append(
