@@ -24,6 +24,9 @@ METHODS = {
     "pixel-time": "Fast: every pixel has its own time. About 20 steps.",
     "repaint": "RePaint as published: slow, 2410 steps.",
     "langevin": "Langevin corrections at each level: slow.",
+    "turbo": "Preset: pixel-time with 20 steps of a better solver.",
+    "draft": "Preset: the same with 10 steps, for a first look.",
+    "fast": "Preset: a short Langevin run, 51 steps.",
 }
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
