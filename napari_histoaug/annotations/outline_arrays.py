@@ -47,7 +47,8 @@ class OutlineArrays:
     """
 
     def __init__(self, vertices: NDArray[np.float64], columns: dict[str, NDArray[Any]]) -> None:
-        self.vertices = vertices
+        # a plain view: each slice of a memory map would be a map of its own
+        self.vertices = np.asarray(vertices)
         self.rings, self.parts, self.features = (
             columns[name] for name in ("rings", "parts", "features")
         )

@@ -80,8 +80,8 @@ def place_on(
     FrameError
         When the coordinates fit the slide in both frames, so that a person has to choose.
     WrongSlideError
-        When more than 1 % of the vertices lie outside the slide, or the annotations were exported
-        for another one.
+        When more than 1 % of the vertices lie outside the slide (and not because one outline
+        reaches over its edge), or the annotations were exported for another one.
     """
     index = (
         annotations
@@ -93,7 +93,9 @@ def place_on(
     stated = frame or annotations.stated_frame or (index.mark.frame if index.mark else None)
     found = _named(stated, slide) if stated else _found(index, slide, source)
     placement = _placement(index, slide.levels[0].shape, found)
-    if strict and placement.share > _MOST_OUTSIDE:
+    # a single outline drawn over the edge is no sign of another slide
+    several = placement.wholly or len(placement.partly) > 1
+    if strict and several and placement.share > _MOST_OUTSIDE:
         raise WrongSlideError(_suspicion(placement, len(index), slide, source))
     annotations.frame = found
     if frame is not None and isinstance(annotations, Document):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -14,12 +15,14 @@ from shapely.geometry.base import BaseGeometry
 from napari_histoaug.annotations.classes import ClassTable, fold
 from napari_histoaug.annotations.document import Document
 from napari_histoaug.annotations.errors import AnnotationError
+from napari_histoaug.annotations.files import no_cycles
 from napari_histoaug.annotations.geometry import areal
 from napari_histoaug.annotations.index import AnnotationIndex
 from napari_histoaug.annotations.outline_arrays import Kind
 
 Box = tuple[int, int, int, int]
 Shape = tuple[Any, int]
+_AT_ONCE = 2048
 
 
 def rasterize(
@@ -95,7 +98,7 @@ def rasterize_geometry(
     geometry: BaseGeometry, box: Box, downsample: tuple[float, float] = (1.0, 1.0)
 ) -> NDArray[np.bool_]:
     """Return where a shapely geometry covers the box, as in :func:`rasterize`: bool mask."""
-    return _burn(list(_touching([(areal(geometry), 1)], box)), box, downsample) > 0
+    return _burn(_touching([(areal(geometry), 1)], box), box, downsample) > 0
 
 
 def mask_values(kinds: Iterable[Kind], classes: ClassTable) -> NDArray[np.int64]:
@@ -150,17 +153,22 @@ def burn_rows(
     rows, values : int64 (n,)
         Which outlines, and what to paint them with.
     """
-    coordinates = index.outlines.coordinates
-    shapes: list[Shape] = [
-        ({"type": "MultiPolygon", "coordinates": coordinates(row)}, value)
+    shapes = (
+        (_polygon(index.outlines.coordinates(row)), value)
         for row, value in zip(rows.tolist(), values.tolist(), strict=True)
-    ]
+    )
     shifted = (box[0] - index.frame.dy, box[1] - index.frame.dx, box[2], box[3])
     return _burn(shapes, shifted, downsample, dtype)
 
 
+def _polygon(parts: list[Any]) -> dict[str, Any]:
+    if len(parts) == 1:
+        return {"type": "Polygon", "coordinates": parts[0]}
+    return {"type": "MultiPolygon", "coordinates": parts}
+
+
 def _burn(
-    shapes: list[Shape],
+    shapes: Iterable[Shape],
     box: tuple[float, float, int, int],
     downsample: tuple[float, float],
     dtype: str = "uint8",
@@ -172,11 +180,16 @@ def _burn(
     dy, dx = downsample
     # The small number keeps 1000 / (1000 / 250) from becoming 251 rows.
     size = (math.ceil(height / dy - 1e-9), math.ceil(width / dx - 1e-9))
-    if not shapes or 0 in size:
-        return np.zeros(size, dtype=dtype)
+    mask = np.zeros(size, dtype=dtype)
+    if 0 in size:
+        return mask
     to_slide = Affine(dx, 0.0, x, 0.0, dy, y)
-    mask = burn(shapes, out_shape=size, transform=to_slide, fill=0, dtype=dtype)
-    return np.asarray(mask)
+    remaining = iter(shapes)
+    with no_cycles():
+        # rasterio keeps what it is given, so it is not given all at once
+        while some := list(itertools.islice(remaining, _AT_ONCE)):
+            burn(some, out=mask, transform=to_slide)
+    return mask
 
 
 def _touching(

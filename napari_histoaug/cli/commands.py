@@ -246,16 +246,21 @@ def donors(
     out: OutFolder,
     from_class: FromClass = "blood_vessel",
     mpp: PixelSize = None,
+    frame: Frame = None,
+    encoding: Encoding = None,
+    skip_bad: SkipBad = False,
 ) -> None:
     """Cut outlined vessels out of a slide, to start inpainting from them."""
-    from napari_histoaug.annotations import connected_areas, read_geojson
+    from napari_histoaug.annotations import connected_areas
+    from napari_histoaug.cli.outlines import placed_document
     from napari_histoaug.slides import open_slide
 
     with open_slide(slide, mpp=mpp) as opened, output_folder(out):
         from napari_histoaug.cli.filling import cut_donors
 
         shape = opened.levels[0].shape
-        areas = connected_areas(read_geojson(mask), from_class, shape, mask)
+        document = placed_document(mask, opened, frame, encoding, skip_bad)
+        areas = connected_areas(document, from_class, shape, mask)
         kept = cut_donors(opened, areas, out)
         if not kept:
             raise HistoaugError(

@@ -129,7 +129,13 @@ def test_many_vertices_outside_mean_another_slide() -> None:
     assert place_on(made, slide_like((1000, 1000)), strict=False).wholly == (30,)
     cropped = slide_like((1000, 2000), (0, 500, 900, 900))
     with pytest.raises(WrongSlideError, match="count in the frame 'bounds', or they belong"):
-        place_on(document((1990, 5, 2300, 20)), cropped, source="a.geojson")
+        place_on(document((1990, 5, 2300, 20), (2100, 5, 2200, 9)), cropped, source="a.geojson")
+
+
+def test_one_outline_over_the_edge_is_no_sign_of_another_slide() -> None:
+    placement = place_on(document((950, 10, 1500, 20)), slide_like((1000, 1000)))
+    assert placement.partly == (0,)
+    assert placement.share > 0.5
 
 
 def test_exports_know_their_slide(make_pyramid_tiff, tmp_path: Path) -> None:
