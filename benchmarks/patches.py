@@ -24,7 +24,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 SIZE = 256
@@ -187,7 +187,7 @@ class PeakMemory:
             self.peak = max(self.peak, total / 1e6)
 
 
-def many_slides(counts: tuple[int, ...] = COUNTS) -> None:
+def many_slides(counts: Sequence[int]) -> None:
     """Print wall time a slide and peak memory for growing numbers of slides."""
     from napari_histoaug.patches.cluster import Cluster
     from napari_histoaug.patches.run import ExtractConfig, run_extraction
@@ -225,10 +225,12 @@ def main() -> None:
     parser.add_argument("--peer", help="python of an environment with histolab")
     parser.add_argument("--stride", type=int, default=SIZE)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--many", action="store_true", help="the run over generated slides, only")
+    parser.add_argument(
+        "--many", type=int, nargs="*", help="only the run over so many generated slides"
+    )
     given = parser.parse_args()
-    if given.many:
-        many_slides()
+    if given.many is not None:
+        many_slides(given.many or COUNTS)
         return
     path = given.slide or fetch_sample()
     print(f"{path.name}, {given.rounds} rounds")

@@ -174,13 +174,13 @@ class PatchDataset(Dataset[Example]):
     def _reader(self, source: str) -> tuple[ExitStack, PatchReader]:
         entry: SlideEntry = self._entries[source]
         with ExitStack() as stack:
-            slide, labels, store = stack.enter_context(opened(self._jobs[source], self._recipe))
-            if slide.sha256() != entry.slide_sha256:
+            at = stack.enter_context(opened(self._jobs[source], self._recipe))
+            if at.slide.sha256() != entry.slide_sha256:
                 raise PatchError(
-                    f"{slide.path.name} is not the slide the patches were planned on; extract "
+                    f"{at.slide.path.name} is not the slide the patches were planned on; extract "
                     "them again."
                 )
-            reader = PatchReader(slide, grid_of(entry), labels, self.settings.size, store)
+            reader = PatchReader(at.slide, grid_of(entry), at.labels, self.settings.size, at.store)
             return stack.pop_all(), reader
 
     def _kept(self, key: str, make: Callable[[], tuple[ExitStack | None, Any]]) -> Any:

@@ -19,7 +19,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -111,6 +111,15 @@ class Recipe(BaseModel):
         return self.out / "slides" / f"{source}.parquet"
 
 
+class Opened(NamedTuple):
+    """A slide ready to be worked on; `note` is what the user should know of its annotations."""
+
+    slide: Slide
+    labels: Labels
+    store: EditStore | None
+    note: str
+
+
 def plan_slide(job: SlideJob, recipe: Recipe) -> SlideEntry:
     """Plan the patches of a slide and write the plan.
 
@@ -121,7 +130,7 @@ def plan_slide(job: SlideJob, recipe: Recipe) -> SlideEntry:
     """
     if job.annotations is None and recipe.settings.target_percent > 0:
         return _entry(job, "skipped", reason="There are no annotations for the slide.")
-    with opened(job, recipe) as (slide, labels, _):
+    with opened(job, recipe) as (slide, labels, _, note):
         plan = plan_patches(slide, labels, recipe.settings)
         slide.check_failures(plan.grid.level, tile_boxes(
             slide, plan.grid, plan.rows, plan.columns, recipe.settings.size
@@ -130,6 +139,7 @@ def plan_slide(job: SlideJob, recipe: Recipe) -> SlideEntry:
         entry = _entry(
             job,
             "done" if len(plan) else "empty",
+            note=note,
             slide_id=slide.slide_id(),
             slide_sha256=slide.sha256(),
             annotation_sha256=_file_sha256(job.annotations),
@@ -158,7 +168,7 @@ def read_part_of(job: SlideJob, recipe: Recipe, part: int) -> None:
     table = manifest.read_table(path)
     rows, columns, parts = (table[name].to_numpy() for name in ("row", "column", "part"))
     here = np.flatnonzero(parts == part)
-    with opened(job, recipe) as (slide, labels, store):
+    with opened(job, recipe) as (slide, labels, store, _):
         if slide.sha256() != entry.slide_sha256:
             raise PatchError(f"{slide.path.name} has changed meanwhile; start again.")
         grid = grid_of(entry)
@@ -262,17 +272,17 @@ def cut_parts(plan: PatchPlan, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
 
 
 @contextmanager
-def opened(job: SlideJob, recipe: Recipe) -> Iterator[tuple[Slide, Labels, EditStore | None]]:
+def opened(job: SlideJob, recipe: Recipe) -> Iterator[Opened]:
     with open_slide(job.path, mpp=job.mpp) as slide:
-        index = _annotations(job, recipe, slide)
+        index, note = _annotations(job, recipe, slide)
         store = EditStore.open(slide) if recipe.settings.edits else None
-        yield slide, Labels(index, recipe.classes, store), store
+        yield Opened(slide, Labels(index, recipe.classes, store), store, note)
 
 
-def _annotations(job: SlideJob, recipe: Recipe, slide: Slide) -> AnnotationIndex | None:
-    """Read a slide's annotations and make sure that they are its own."""
+def _annotations(job: SlideJob, recipe: Recipe, slide: Slide) -> tuple[AnnotationIndex | None, str]:
+    """Read a slide's annotations, make sure that they are its own, and say what lies outside."""
     if job.annotations is None:
-        return None
+        return None, ""
     name = job.annotations.name
     index = AnnotationIndex.from_file(job.annotations)
     lost = [problem for problem in index.problems if not problem.kept]
@@ -282,8 +292,7 @@ def _annotations(job: SlideJob, recipe: Recipe, slide: Slide) -> AnnotationIndex
             "or delete them, or set skip_bad to leave them out."
         )
     recipe.classes.check(index.class_counts(), name)
-    place_on(index, slide, job.frame, source=name)
-    return index
+    return index, place_on(index, slide, job.frame, source=name).sentence
 
 
 def _still_holds(job: SlideJob, recipe: Recipe, path: Path) -> SlideEntry | None:

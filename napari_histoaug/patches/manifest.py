@@ -69,6 +69,8 @@ class SlideEntry(BaseModel):
     status : str
         "done", "empty" (no patch fits), "failed" or "skipped"; `reason` is a sentence without
         the slide's name.
+    note : str
+        What should be known of a slide that was used: annotations outside it.
     slide_id, slide_sha256, annotation_sha256, patient_group : str or None
     spacing : (float, float) or None
         Level-0 pixels a grid pixel.
@@ -86,6 +88,7 @@ class SlideEntry(BaseModel):
     source: str
     status: Status
     reason: str = ""
+    note: str = ""
     slide_id: str | None = None
     slide_sha256: str | None = None
     annotation_sha256: str | None = None
@@ -210,7 +213,7 @@ def slides_as_csv(entries: Iterable[SlideEntry], classes: ClassTable) -> str:
     import io
 
     out = io.StringIO(newline="")
-    names = ("source", "slide_id", "patient_group", "status", "reason", "patches", "split")
+    names = ("source", "slide_id", "patient_group", "status", "reason", "note", "patches", "split")
     measures = ("area", "lost_by_rule", "lost")
     writer = csv.writer(out)
     writer.writerow([*names, *(f"{m}_{c}" for c in classes.names for m in measures)])

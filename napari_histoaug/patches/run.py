@@ -234,7 +234,7 @@ class _Work:
     def _finish(self, slide: _Slide, entry: SlideEntry, why: str = "") -> None:
         self._done[entry.source] = entry
         del self._open[entry.source]
-        note = why or entry.reason or f"{entry.patches} patches"
+        note = why or entry.reason or f"{entry.patches} patches {entry.note}".strip()
         count = f"{len(self._done)}/{len(self._jobs)}"
         self._say(f"{count} {slide.job.path.name}: {entry.status}, {note}")
 
