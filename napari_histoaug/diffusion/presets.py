@@ -60,6 +60,16 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                 jump_n_sample=10,
             ),
             _preset(
+                "repaint-50",
+                "RePaint shortened: 50 levels, jumps of 5, each stretch sampled 5 times",
+                "repaint",
+                steps=50,
+                solver="ancestral",
+                spacing="linear",
+                jump_length=5,
+                jump_n_sample=5,
+            ),
+            _preset(
                 "fast",
                 "any network, no special training: 17 levels, 2 Langevin corrections at each",
                 "langevin",

@@ -108,5 +108,7 @@ def _copying(figures: Mapping[str, Any]) -> str:
     return "\n\n".join(lines)
 
 
-def _range(value: Mapping[str, float], digits: int) -> str:
+def _range(value: Mapping[str, Any], digits: int) -> str:
+    if value["low"] is None:
+        return f"{value['value']:.{digits}f}"
     return f"{value['value']:.{digits}f} ({value['low']:.{digits}f} to {value['high']:.{digits}f})"

@@ -20,11 +20,14 @@ NATURAL = (0.7, 1.4)  # sharpness of tissue against tissue
 
 @dataclass(frozen=True)
 class Range:
-    """A figure with a low and a high end: a bootstrap interval, or the quartiles of the holes."""
+    """A figure with a low and a high end: a bootstrap interval, or the quartiles of the holes.
+
+    The ends are None where there are too few holes to say.
+    """
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ def kernel_interval(real: Features, made: Features, *, draws: int, seed: int) ->
     value = kernel_distance(real, made)
     n, m = len(real) // 2, len(made) // 2
     if min(n, m) < 2:
-        return Range(value, float("nan"), float("nan"))
+        return Range(value, None, None)
     found = [
         kernel_distance(
             real[rng.choice(len(real), n, replace=False)],

@@ -14,9 +14,10 @@ from napari_histoaug.diffusion import (
 )
 
 
-def test_the_four_presets_and_what_they_cost():
+def test_the_presets_and_what_they_cost():
     assert {p.name: (p.method, p.evaluations) for p in PRESETS.values()} == {
         "paper": ("repaint", 2410),
+        "repaint-50": ("repaint", 230),
         "fast": ("langevin", 51),
         "turbo": ("pixel-time", 20),
         "draft": ("pixel-time", 10),
@@ -62,5 +63,5 @@ def test_presets_are_not_for_changing():
 
 
 def test_an_unknown_preset_names_the_known_ones():
-    with pytest.raises(SamplingError, match="paper, fast, turbo, draft"):
+    with pytest.raises(SamplingError, match="paper, repaint-50, fast, turbo, draft"):
         preset("best")
