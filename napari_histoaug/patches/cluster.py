@@ -45,7 +45,7 @@ class Cluster:
         if scheduler is None:
             self._local = distributed.LocalCluster(
                 n_workers=workers or os.cpu_count() or 1, threads_per_worker=1,
-                dashboard_address=None, silence_logs="ERROR",
+                dashboard_address=None, silence_logs="CRITICAL",
             )  # fmt: skip
         try:
             self._client = distributed.Client(self._local or scheduler, timeout="30s")
