@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
 CANVAS = (900, 1400)
-SECONDS_A_STEP, SETTLED_SECONDS = 60, 1.0
+SECONDS_A_STEP = 60
 OURS, FLOOR = "napari-histoaug", "no slide, 512 px of black: the floor"
 
 
@@ -131,12 +131,9 @@ class Window:
         return int(width), int(height)
 
     def _settle(self) -> None:
-        """Wait until the window has its size: a small canvas would be drawn sooner."""
-        before, since = (0, 0), time.perf_counter()
-        while time.perf_counter() - since < SETTLED_SECONDS:
-            self._app.processEvents()
-            if self.canvas != before:
-                before, since = self.canvas, time.perf_counter()
+        """Wait until the canvas has its size: a small one would be drawn sooner."""
+        height, width = CANVAS
+        self._until(lambda: self.canvas[0] >= width and self.canvas[1] >= height)
 
     def _drawn(self, event: Any) -> None:
         self.draws += 1
