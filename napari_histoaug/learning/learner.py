@@ -39,7 +39,7 @@ class Learner:
     ) -> None:
         self.bare, self.rate, self.accelerator = network, rate, accelerator
         taught = [p for p in network.parameters() if p.requires_grad]
-        adam = torch.optim.Adam(taught, lr=rate, betas=betas)
+        adam = torch.optim.Adam(taught, lr=rate, betas=betas, fused=True)
         self.network, self.optimizer = accelerator.prepare(network, adam)
 
     def collect(self, loss: Tensor) -> None:
