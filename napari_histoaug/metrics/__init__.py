@@ -3,7 +3,12 @@
 Importing this room loads no torch; only :mod:`.extractors` does.
 """
 
-from napari_histoaug.metrics.confusion import Confusion, confusion, confusion_by_class
+from napari_histoaug.metrics.confusion import (
+    Confusion,
+    cohen_kappa,
+    confusion,
+    confusion_by_class,
+)
 from napari_histoaug.metrics.distributions import (
     Overlap,
     SubsetDistance,
@@ -35,6 +40,7 @@ __all__ = [
     "Seam",
     "SubsetDistance",
     "bootstrap",
+    "cohen_kappa",
     "confusion",
     "confusion_by_class",
     "frechet_distance",

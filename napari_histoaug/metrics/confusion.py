@@ -92,6 +92,39 @@ def confusion(truth: Mask, prediction: Mask, valid: Mask | None = None) -> Confu
     return Confusion(both, int(np.count_nonzero(p)) - both, int(np.count_nonzero(t)) - both)
 
 
+def cohen_kappa(counts: Confusion, total: int) -> float | None:
+    """Agreement of two annotators beyond chance, Cohen's kappa for two classes.
+
+    J. Cohen, "A coefficient of agreement for nominal scales", Educational and Psychological
+    Measurement 20, 1960.
+
+    Parameters
+    ----------
+    counts : Confusion
+        Of the pixels of one annotator against the other.
+    total : int
+        All pixels that both looked at, those of neither included.
+
+    Returns
+    -------
+    float or None
+        1 for perfect agreement, 0 for chance; None when both gave one and the same answer to
+        every pixel.
+
+    Raises
+    ------
+    MetricError
+        When there are fewer pixels in all than counted ones.
+    """
+    neither = total - counts.tp - counts.fp - counts.fn
+    if neither < 0:
+        raise MetricError(f"{total} pixels in all are fewer than were counted; give all of them.")
+    agreed = (counts.tp + neither) * total
+    first, second = counts.tp + counts.fn, counts.tp + counts.fp
+    by_chance = first * second + (total - first) * (total - second)
+    return (agreed - by_chance) / (total**2 - by_chance) if total**2 != by_chance else None
+
+
 def confusion_by_class(
     truth: Mask, prediction: Mask, classes: Iterable[int], valid: Mask | None = None
 ) -> dict[int, Confusion]:

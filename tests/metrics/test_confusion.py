@@ -9,6 +9,7 @@ from napari_histoaug.metrics import (
     Confusion,
     MetricError,
     bootstrap,
+    cohen_kappa,
     confusion,
     confusion_by_class,
     label_objects,
@@ -51,6 +52,17 @@ def test_nothing_to_find_and_nothing_found_is_undefined_not_perfect() -> None:
     assert counts.dice is counts.iou is counts.precision is counts.recall is None
     assert confusion(nothing, ~nothing).precision == 0
     assert confusion(nothing, ~nothing).recall is None
+
+
+def test_kappa_of_cohens_two_annotators() -> None:
+    # 20 yes/yes, 15 no/no, 5 and 10 disputed: agreed 0.7, by chance 0.5
+    counts = Confusion(tp=20, fp=10, fn=5)
+    assert cohen_kappa(counts, 50) == pytest.approx(0.4)
+    assert cohen_kappa(Confusion(tp=3), 9) == 1
+    assert cohen_kappa(Confusion(), 9) is None
+    assert cohen_kappa(Confusion(tp=1, fp=1, fn=1), 4) == pytest.approx(0)
+    with pytest.raises(MetricError, match="fewer"):
+        cohen_kappa(counts, 34)
 
 
 def test_what_is_not_valid_counts_neither_way() -> None:
