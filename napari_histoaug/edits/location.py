@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import uuid
@@ -12,7 +13,8 @@ import platformdirs
 from napari_histoaug.edits.errors import EditError, cannot_write
 from napari_histoaug.slides import Slide
 
-_MARKER = "store.json"
+_MARKER, _PAINTED = "store.json", "painted.zarr"
+_KEY_BYTES = 2**20
 _FORMAT = {"format": "histoaug-edits", "version": 1}
 
 
@@ -26,6 +28,20 @@ def beside(slide: Slide) -> Path:
 def among_user_data(slide: Slide) -> Path:
     """Return the folder under the user's data, named by the slide's hash."""
     return _user_edits() / slide.sha256()
+
+
+def painted_mask(slide: Slide) -> Path:
+    """Return the folder of the slide's painted mask, which need not be there yet.
+
+    Beside the slide, or among the user's data where that cannot be written. Nothing large is
+    hashed: a stroke shall not wait for it.
+    """
+    if not _is_remote(slide):
+        near = beside(slide) / _PAINTED
+        place = beside(slide) if beside(slide).is_dir() else slide.path.parent
+        if near.is_dir() or os.access(place, os.W_OK):
+            return near
+    return _user_edits().parent / "masks" / _quick_key(slide) / _PAINTED
 
 
 def find_existing(slide: Slide) -> Path | None:
@@ -123,6 +139,19 @@ def _is_remote(slide: Slide) -> bool:
 def _size(slide: Slide) -> int | None:
     """Return the bytes of a slide that is one file; None for folders and addresses."""
     return slide.path.stat().st_size if slide.path.is_file() else None
+
+
+def _quick_key(slide: Slide) -> str:
+    """Return a name for a slide by its size, its beginning and its end."""
+    size = _size(slide)
+    if size is None:
+        return slide.sha256()
+    digest = hashlib.sha256(str(size).encode())
+    with slide.path.open("rb") as file:
+        digest.update(file.read(_KEY_BYTES))
+        file.seek(max(size - _KEY_BYTES, 0))
+        digest.update(file.read())
+    return digest.hexdigest()
 
 
 def _may_be_there(slide: Slide) -> bool:

@@ -1,87 +1,137 @@
-"""The canvas: a small editable Labels layer exactly over a part of the slide."""
+"""The canvas: a small editable Labels layer, exactly over a window into the mask store."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
-from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
 
 from napari_histoaug.errors import HistoaugError
 from napari_histoaug.gui.geometry import (
     Box,
     Pair,
-    choose_level,
+    Window,
     intersect,
     origin_of,
     placement,
     view_box,
 )
-from napari_histoaug.gui.holes import PaintedMask
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from napari.components import ViewerModel
-    from napari.layers import Image
+    from napari.layers import Image, Labels
 
     from napari_histoaug.annotations import ClassTable
     from napari_histoaug.gui.session import SlideSession
+    from napari_histoaug.masks.history import StrokeHistory
+    from napari_histoaug.masks.store import Change, MaskStore
 
 CANVAS_LIMIT = 2048
 """Longest side of a canvas, in its own pixels: a brush stamp stays below a millisecond."""
-BRUSH_ON_SCREEN = 24
-"""Brush diameter in screen pixels when a canvas is made."""
 
 
-@dataclass(eq=False)
 class PaintCanvas:
-    """A Labels layer and where it lies.
+    """A Labels layer that edits a window of the mask store, and can move.
 
-    Attributes
+    Parameters
     ----------
     layer : Labels
-        uint8, class values of the class table; 0 is bare.
+        uint8, class values of the class table; 0 is bare. Of any size: the canvas fills it.
     slide_layer : Image
         The slide it was made for.
-    box : (y, x, height, width)
-        Level-0 pixels.
-    downsample : (dy, dx)
-        Level-0 pixels per canvas pixel.
+    session : SlideSession
+    store : MaskStore
+    window : Window
+        Where it starts.
     """
 
-    layer: Labels
-    slide_layer: Image
-    box: Box
-    downsample: Pair
-
-    def drawing(self, value: int) -> PaintedMask:
-        """A copy of the strokes of one class."""
-        return PaintedMask(
-            np.asarray(self.layer.data) == value, (self.box[0], self.box[1]), self.downsample
-        )
+    def __init__(
+        self,
+        layer: Labels,
+        slide_layer: Image,
+        session: SlideSession,
+        store: MaskStore,
+        window: Window,
+    ) -> None:
+        self.layer = layer
+        self.slide_layer = slide_layer
+        self._session = session
+        self._store = store
+        self.window = window
+        self._saved = np.zeros((0, 0), np.uint8)
+        self.move(window)
 
     @property
-    def is_bare(self) -> bool:
-        """Nothing is painted."""
-        return not np.any(self.layer.data)
+    def box(self) -> Box:
+        """Level-0 pixels it covers."""
+        return self.window.level_0
 
-    def erase(self, value: int, box: Box) -> None:
-        """Remove the strokes of a class inside a level-0 box, as one step of the layer's undo."""
-        rows = self._cells(0, box)
-        columns = self._cells(1, box)
-        found = np.nonzero(np.asarray(self.layer.data)[rows, columns] == value)
-        if found[0].size:
+    @property
+    def downsample(self) -> Pair:
+        """Level-0 pixels (dy, dx) per canvas pixel."""
+        return self.window.step, self.window.step
+
+    @property
+    def is_drawing(self) -> bool:
+        """A stroke or a polygon is under way, so that the canvas must not move."""
+        # napari tells neither publicly
+        polygon = getattr(self.layer, "_overlays", {}).get("polygon")
+        corners = getattr(polygon, "points", ())
+        return bool(getattr(self.layer, "_block_history", False)) or len(corners) > 0
+
+    @contextmanager
+    def stroke(self) -> Iterator[np.ndarray]:
+        """Give the pixels to paint in; shown and told as one stroke at the end."""
+        pixels = np.array(self.layer.data)
+        yield pixels
+        changed = np.nonzero(pixels != self.layer.data)
+        if changed[0].size:
             with self.layer.block_history():
-                self.layer.data_setitem((found[0] + rows.start, found[1] + columns.start), 0)
+                self.layer.data_setitem(changed, pixels[changed])
 
-    def _cells(self, axis: int, box: Box) -> slice:
-        step, size = self.downsample[axis], self.layer.data.shape[axis]
-        low = int(np.floor((box[axis] - self.box[axis]) / step))
-        high = int(np.ceil((box[axis] + box[axis + 2] - self.box[axis]) / step))
-        return slice(min(max(low, 0), size), min(max(high, 0), size))
+    def unsaved(self) -> np.ndarray:
+        """Bool (height, width): the pixels painted since they were saved last."""
+        return np.asarray(self.layer.data) != self._saved
+
+    def save(self, history: StrokeHistory) -> Change | None:
+        """Write what is not saved yet to the store, as one step of the history.
+
+        Raises
+        ------
+        MaskError
+            When it cannot be written; the strokes stay on the canvas.
+        """
+        changed = self.unsaved()
+        if not changed.any():
+            return None
+        pixels = np.asarray(self.layer.data)
+        change = self._store.write(self.window.level, self.window.box, pixels, changed)
+        history.add(change)
+        np.copyto(self._saved, pixels)
+        return change
+
+    def move(self, window: Window) -> None:
+        """Open another window of the store; whatever is not saved is lost."""
+        self.window = window
+        self.reload()
+        scale, translate = placement(
+            window.level_0, self.downsample, self._session.scale, origin_of(self.slide_layer)
+        )
+        self.layer.scale, self.layer.translate = scale, translate
+
+    def reload(self) -> None:
+        """Show what the store holds."""
+        self._saved = self._store.read(self.window.level, self.window.box)
+        self.layer.data = self._saved.copy()
+        # napari's own undo would now write into other places
+        if hasattr(self.layer, "_reset_history"):
+            self.layer._reset_history()
 
 
 def current_view(viewer: ViewerModel, slide_layer: Image, session: SlideSession) -> Box:
@@ -107,41 +157,24 @@ def current_view(viewer: ViewerModel, slide_layer: Image, session: SlideSession)
     return box
 
 
-def add_canvas(
-    viewer: ViewerModel,
-    slide_layer: Image,
-    session: SlideSession,
-    classes: ClassTable,
-    value: int,
-    limit: int = CANVAS_LIMIT,
-) -> PaintCanvas:
-    """Put an empty canvas over the view, ready to paint.
-
-    Level-0 pixels when the view fits into ``limit``, else those of the finest level that fits.
-    """
-    box = current_view(viewer, slide_layer, session)
-    downsample = session.downsamples[choose_level(box, session.downsamples, limit)]
-    shape = tuple(
-        min(limit, int(np.ceil(size / step)))
-        for size, step in zip(box[2:], downsample, strict=True)
-    )
-    scale, translate = placement(box, downsample, session.scale, origin_of(slide_layer))
+def add_canvas_layer(
+    viewer: ViewerModel, session: SlideSession, classes: ClassTable, value: int
+) -> Labels:
+    """Add an editable layer for a canvas to the viewer, with the brush in the hand."""
     layer = viewer.add_labels(
-        np.zeros(shape, np.uint8),
+        np.zeros((1, 1), np.uint8),
         name=f"{session.slide.name} mask",
-        scale=scale,
-        translate=translate,
+        scale=session.scale,
         units=session.units,
         axis_labels=("y", "x"),
         opacity=0.6,
         colormap=class_colormap(classes.colors),
     )
     layer.selected_label = value
-    layer.brush_size = brush_size(float(viewer.camera.zoom), scale)
     layer.mode = "paint"
     _outline(layer)
     viewer.layers.selection.active = layer
-    return PaintCanvas(layer, slide_layer, box, downsample)
+    return layer
 
 
 def _outline(layer: Labels) -> None:
@@ -151,11 +184,6 @@ def _outline(layer: Labels) -> None:
         frame.points = False
         frame.line_thickness = 1
         frame.visible = True
-
-
-def brush_size(zoom: float, scale: Pair) -> int:
-    """Canvas pixels of a brush that is :data:`BRUSH_ON_SCREEN` wide on the screen."""
-    return int(np.clip(round(BRUSH_ON_SCREEN / (zoom * max(scale))), 1, 200))
 
 
 def class_colormap(colors: Sequence[tuple[int, int, int]]) -> DirectLabelColormap:

@@ -16,7 +16,7 @@ from napari.utils.notifications import show_error, show_info, show_warning
 from napari_histoaug.errors import HistoaugError
 from napari_histoaug.gui import work
 from napari_histoaug.gui.arrangement import arrange, show_scale_bar
-from napari_histoaug.gui.canvas import CANVAS_LIMIT, PaintCanvas
+from napari_histoaug.gui.canvas import PaintCanvas
 from napari_histoaug.gui.geometry import Box
 from napari_histoaug.gui.holes import plan_holes
 from napari_histoaug.gui.job_desk import JobDesk, explained
@@ -91,12 +91,12 @@ class Controller(JobDesk):
         self.classes = classes or ClassTable.preset("breast")
         self.settings = work.Settings(label=self.classes.names[0])
         self.folder = ""
-        self.canvas_limit = CANVAS_LIMIT
         self.proposal: Proposal | None = None
         self._inpaint = inpaint or _inpaint
         self._shelf = work.GeneratorShelf(load_generator or _load_generator)
         self._slide_layer: Image | None = None
-        self.painting = Painting(viewer)
+        self.painting = Painting(viewer, lambda sentence: self.tell(sentence, show_warning))
+        self.painting.changed.connect(self.changed.emit)
         self.why_not = Reasons(self)
         self.overview = Overview(self)
         self._number = 0
@@ -127,7 +127,7 @@ class Controller(JobDesk):
         if layer is self._slide_layer:
             return
         self._slide_layer = layer
-        self.painting.use_slide(layer)
+        self._use_slide()
         self.changed.emit()
 
     @property
@@ -150,7 +150,7 @@ class Controller(JobDesk):
 
     @property
     def canvas(self) -> PaintCanvas | None:
-        """The canvas that *Inpaint vessel* looks at: the one made or selected last."""
+        """The canvas of the slide worked on, or None before *Paint here*."""
         return self.painting.canvas
 
     @property
@@ -167,11 +167,9 @@ class Controller(JobDesk):
 
     @explained
     def paint_here(self) -> None:
-        """Put a canvas over the view; an older one without strokes goes, one with strokes stays."""
+        """Put the canvas over the view and take the brush."""
         slide_layer, session = self._needed_slide()
-        self.painting.add_canvas(
-            slide_layer, session, self.classes, self.label_value, self.canvas_limit
-        )
+        self.painting.paint_here(slide_layer, session, self.classes, self.label_value)
         self.changed.emit()
 
     @explained
@@ -348,6 +346,7 @@ class Controller(JobDesk):
             return
         self._closed = True
         self.stop()
+        self.painting.close()
         self.viewer.layers.events.inserted.disconnect(self._on_inserted)
         self.viewer.layers.events.removed.disconnect(self._on_removed)
         self.viewer.layers.selection.events.active.disconnect(self._on_active)
@@ -385,11 +384,17 @@ class Controller(JobDesk):
         canvas = self.painting.canvas_of(active)
         if canvas is not None:
             self.slide_layer = canvas.slide_layer
-            self.painting.canvas = canvas
             self.changed.emit()
 
     def _pick_slide(self) -> None:
         slides = self.slide_layers
         if self._slide_layer not in slides:
             self._slide_layer = slides[-1] if slides else None
-            self.painting.use_slide(self._slide_layer)
+            self._use_slide()
+
+    def _use_slide(self) -> None:
+        """Work on the chosen slide, with what was painted on it earlier in view."""
+        layer, session = self._slide_layer, self.session
+        self.painting.use_slide(layer)
+        if layer is not None and session is not None:
+            self.painting.show_earlier(layer, session, self.classes)

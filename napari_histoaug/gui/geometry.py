@@ -12,8 +12,6 @@ from collections.abc import Iterable, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from napari_histoaug.patches import context_box
 
 if TYPE_CHECKING:
@@ -109,12 +107,69 @@ def slices(inner: Box, outer: Box) -> tuple[slice, slice]:
     return slice(y, y + inner[2]), slice(x, x + inner[3])
 
 
-def choose_level(box: Box, downsamples: Sequence[Pair], limit: int) -> int:
-    """The finest level at which ``box`` has at most ``limit`` pixels a side."""
-    for level, (dy, dx) in enumerate(downsamples):
-        if box[2] / dy <= limit and box[3] / dx <= limit:
-            return level
-    return len(downsamples) - 1
+def contains(outer: Box, inner: Box) -> bool:
+    """Whether a box lies inside another one."""
+    return intersect(outer, inner) == inner
+
+
+class Window(NamedTuple):
+    """A rectangle of a level whose pixels are ``2**level`` level-0 pixels wide."""
+
+    level: int
+    box: Box
+
+    @property
+    def step(self) -> int:
+        """Level-0 pixels per pixel."""
+        return int(2**self.level)
+
+    @property
+    def level_0(self) -> Box:
+        """The level-0 pixels it covers; beyond the slide by less than a step."""
+        y, x, height, width = (side * self.step for side in self.box)
+        return y, x, height, width
+
+
+MARGIN = 0.125
+"""Room around the view on each side of a canvas, as a share of the view: small pans are free."""
+
+
+def window_over(view: Box, shapes: Sequence[tuple[int, int]], limit: int) -> Window:
+    """The window for a canvas over a view.
+
+    Parameters
+    ----------
+    view : (y, x, height, width)
+        Level-0 pixels, inside the slide.
+    shapes : sequence of (height, width)
+        Of levels that halve, finest first.
+    limit : int
+        Longest side in pixels, at least that of the last level.
+
+    Returns
+    -------
+    Window
+        Of the finest level at which the view has at most ``limit`` pixels a side, with room
+        around the view as far as the limit and the slide allow.
+    """
+    for level in range(len(shapes)):
+        spans = [_span(view, axis, level) for axis in (0, 1)]
+        if max(stop - start for start, stop in spans) <= limit:
+            break
+    parts = [_widened(span, side, limit) for span, side in zip(spans, shapes[level], strict=True)]
+    (y, y1), (x, x1) = parts
+    return Window(level, (y, x, y1 - y, x1 - x))
+
+
+def _span(view: Box, axis: int, level: int) -> tuple[int, int]:
+    step = 2**level
+    return view[axis] // step, -(-(view[axis] + view[axis + 2]) // step)
+
+
+def _widened(span: tuple[int, int], side: int, limit: int) -> tuple[int, int]:
+    start, stop = span
+    room = int(min(MARGIN * (stop - start), (limit - (stop - start)) // 2))
+    return max(start - room, 0), min(stop + room, side)
 
 
 class Surroundings(NamedTuple):
@@ -151,30 +206,3 @@ def _near_pair(
         if small and intersect(contexts[i], contexts[j]) is not None:
             return i, j
     return None
-
-
-def stretch(mask: np.ndarray, origin: Pair, downsample: Pair, box: Box) -> np.ndarray:
-    """A coarse mask seen at level 0, nearest neighbour.
-
-    Parameters
-    ----------
-    mask : (h, w) bool
-        One entry covers ``downsample`` level-0 pixels; its first one starts at ``origin``.
-    origin : (y, x)
-        Level-0 pixels.
-    downsample : (dy, dx)
-    box : (y, x, height, width)
-        Level-0 box to fill.
-
-    Returns
-    -------
-    (height, width) bool, False outside the mask.
-    """
-    picks, insides = [], []
-    for axis in (0, 1):
-        centres = box[axis] + np.arange(box[axis + 2]) + 0.5 - origin[axis]
-        index = np.floor(centres / downsample[axis]).astype(np.int64)
-        insides.append((index >= 0) & (index < mask.shape[axis]))
-        picks.append(np.clip(index, 0, mask.shape[axis] - 1))
-    out = mask[np.ix_(picks[0], picks[1])]
-    return out & insides[0][:, None] & insides[1][None, :]

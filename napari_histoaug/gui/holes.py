@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from scipy import ndimage
 
 from napari_histoaug.errors import HistoaugError
 from napari_histoaug.gui.geometry import (
@@ -18,7 +16,6 @@ from napari_histoaug.gui.geometry import (
     Surroundings,
     group_holes,
     intersect,
-    stretch,
 )
 from napari_histoaug.masks import polygons_to_mask
 from napari_histoaug.patches import context_box
@@ -35,27 +32,6 @@ class Drawing(Protocol):
 
     def fill(self, box: Box) -> np.ndarray:
         """The hole inside a level-0 box, bool (height, width), True = synthesise here."""
-
-
-@dataclass(frozen=True)
-class PaintedMask:
-    """Brush strokes: a mask whose pixels are ``downsample`` level-0 pixels, from ``origin`` on."""
-
-    mask: np.ndarray
-    origin: Pair
-    downsample: Pair
-
-    def boxes(self) -> list[Box]:
-        pieces, _ = ndimage.label(self.mask, structure=np.ones((3, 3)))
-        return [self._box(rows, columns) for rows, columns in ndimage.find_objects(pieces)]
-
-    def _box(self, rows: slice, columns: slice) -> Box:
-        y, height = _span(rows.start, rows.stop, self.origin[0], self.downsample[0])
-        x, width = _span(columns.start, columns.stop, self.origin[1], self.downsample[1])
-        return (y, x, height, width)
-
-    def fill(self, box: Box) -> np.ndarray:
-        return stretch(self.mask, self.origin, self.downsample, box)
 
 
 @dataclass(frozen=True)
@@ -132,8 +108,3 @@ def plan_holes(
             "The painted area lies outside the slide: paint on the tissue and try again."
         )
     return plans
-
-
-def _span(start: int, stop: int, origin: float, step: float) -> tuple[int, int]:
-    low = math.floor(origin + start * step)
-    return low, math.ceil(origin + stop * step) - low

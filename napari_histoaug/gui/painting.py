@@ -1,22 +1,34 @@
-"""The canvases and outline layers of a viewer, and which of them count."""
+"""The painting in a viewer: a visit for every slide painted on, and the outline layers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from app_model.types import KeyCode, KeyMod
+from psygnal import Signal
+from qtpy.QtCore import QTimer
+
+from napari_histoaug.errors import HistoaugError
 from napari_histoaug.gui import outlines
-from napari_histoaug.gui.canvas import CANVAS_LIMIT, PaintCanvas, add_canvas
-from napari_histoaug.gui.geometry import Box
+from napari_histoaug.gui.brush import BrushSizes
+from napari_histoaug.gui.canvas import CANVAS_LIMIT, PaintCanvas
+from napari_histoaug.gui.following import ViewFollower
+from napari_histoaug.gui.geometry import Box, intersect
 from napari_histoaug.gui.holes import Drawing
+from napari_histoaug.gui.visit import Visit
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from napari.layers import Image, Layer, Shapes
+    from napari.layers import Image, Labels, Layer, Shapes
 
     from napari_histoaug.annotations import ClassTable
     from napari_histoaug.gui.session import SlideSession
+    from napari_histoaug.masks.store import Change
+
+UNDO = KeyMod.CtrlCmd | KeyCode.KeyZ
+REDO = KeyMod.CtrlCmd | KeyMod.Shift | KeyCode.KeyZ
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,35 +43,131 @@ class Drawn:
 
 
 class Painting:
-    """Keeps the canvases (strokes) and outline layers (polygons) of each slide layer.
+    """Strokes and polygons of each slide layer.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+    tell : callable
+        Shows a sentence to the user.
 
     Attributes
     ----------
-    canvas : PaintCanvas or None
-        The canvas whose strokes count: the one made or selected last.
+    visit : Visit or None
+        That of the slide worked on, once something is or was painted there.
+    sizes : BrushSizes
+        Of brush and eraser, for all canvases.
+    follows : bool
+        The canvas follows the view.
+    limit : int
+        Longest side of a canvas in its own pixels.
+    changed : psygnal.Signal
+        A stroke was painted, taken back or put in place again, or the canvas moved.
     """
 
-    def __init__(self, viewer: ViewerModel) -> None:
-        self._viewer = viewer
-        self._canvases: list[PaintCanvas] = []
-        self._outlines: list[tuple[Shapes, Image]] = []
-        self.canvas: PaintCanvas | None = None
+    changed = Signal()
 
-    def add_canvas(
-        self,
-        slide_layer: Image,
-        session: SlideSession,
-        classes: ClassTable,
-        value: int,
-        limit: int = CANVAS_LIMIT,
+    def __init__(self, viewer: ViewerModel, tell: Callable[[str], None]) -> None:
+        self._viewer = viewer
+        self._tell = tell
+        self._visits: list[Visit] = []
+        self._outlines: list[tuple[Shapes, Image]] = []
+        self._slide_layer: Image | None = None
+        self._closed = False
+        self.sizes = BrushSizes()
+        self.follows = True
+        self.limit = CANVAS_LIMIT
+        self._follower = ViewFollower(viewer, self._fit_brush, self._rested)
+
+    # ---- strokes -------------------------------------------------------------------------------
+
+    @property
+    def visit(self) -> Visit | None:
+        """The visit to the slide worked on."""
+        return self._visit_of(self._slide_layer)
+
+    @property
+    def canvas(self) -> PaintCanvas | None:
+        """The canvas of the slide worked on."""
+        return None if self.visit is None else self.visit.canvas
+
+    def paint_here(
+        self, slide_layer: Image, session: SlideSession, classes: ClassTable, value: int
     ) -> PaintCanvas:
-        """A new canvas over the view; bare older ones go, those with strokes stay."""
-        for bare in [c for c in self._canvases if c.is_bare]:
-            self._viewer.layers.remove(bare.layer)
-        canvas = add_canvas(self._viewer, slide_layer, session, classes, value, limit)
-        self._canvases.append(canvas)
-        self.canvas = canvas
+        """Bring the canvas of a slide over the view and take the brush.
+
+        Raises
+        ------
+        HistoaugError
+            When the slide is not in view, or earlier strokes cannot be read.
+        """
+        visit = self._visit_of(slide_layer) or self._begin(slide_layer, session, classes)
+        is_new = visit.canvas is None
+        visit.store.use_classes(classes.names)
+        canvas = visit.paint_here(value, self.limit)
+        if is_new:
+            self._listen(visit, canvas.layer)
+        self.sizes.apply(canvas.layer, self._zoom)
         return canvas
+
+    def show_earlier(self, slide_layer: Image, session: SlideSession, classes: ClassTable) -> None:
+        """Show what was painted on a slide on an earlier visit, if anything was; in a moment.
+
+        Not at once: napari may be in the middle of adding the slide's layer.
+        """
+        from napari_histoaug.edits.location import painted_mask
+
+        if self._visit_of(slide_layer) is None and painted_mask(session.slide).is_dir():
+            QTimer.singleShot(0, lambda: self._show_earlier(slide_layer, session, classes))
+
+    def _show_earlier(self, slide_layer: Image, session: SlideSession, classes: ClassTable) -> None:
+        if self._closed or slide_layer not in self._viewer.layers:
+            return
+        try:
+            visit = self._visit_of(slide_layer) or self._begin(slide_layer, session, classes)
+        except HistoaugError as error:
+            self._tell(str(error))
+            return
+        visit.show_painted()
+        self.changed.emit()
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether a stroke of this visit can be taken back."""
+        return self.visit is not None and self.visit.history.can_undo
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether a stroke can be put in place again."""
+        return self.visit is not None and self.visit.history.can_redo
+
+    def undo(self) -> None:
+        """Take the last stroke of the visit back, also one painted before the canvas moved."""
+        self._step(Visit.undo, "A stroke outside of the view was taken back.")
+
+    def redo(self) -> None:
+        """Put the stroke that was taken back last in place again."""
+        self._step(Visit.redo, "A stroke outside of the view was put in place again.")
+
+    def _step(self, move: Callable[[Visit], Change | None], away: str) -> None:
+        visit = self.visit
+        if visit is None:
+            return
+        try:
+            change = move(visit)
+        except HistoaugError as error:
+            self._tell(str(error))
+            return
+        canvas = visit.canvas
+        if change is not None and canvas and intersect(change.box, canvas.box) is None:
+            self._viewer.status = away
+
+    def set_brush_on_screen(self, on_screen: bool) -> None:
+        """Let brush and eraser keep their size on the screen while zooming, or on the tissue."""
+        self.sizes.set_on_screen(on_screen, self._zoom)
+        self._fit_brush()
+
+    # ---- outlines ------------------------------------------------------------------------------
 
     def draw_outlines(
         self, slide_layer: Image, session: SlideSession, color: tuple[int, int, int]
@@ -77,28 +185,31 @@ class Painting:
         """The outline layer of a slide, or None."""
         return next((shapes for shapes, slide in self._outlines if slide is slide_layer), None)
 
+    # ---- both ----------------------------------------------------------------------------------
+
     def canvas_of(self, layer: Layer | None) -> PaintCanvas | None:
         """The canvas that this layer is, or None."""
-        return next((canvas for canvas in self._canvases if canvas.layer is layer), None)
+        canvases = (visit.canvas for visit in self._visits)
+        return next((c for c in canvases if c is not None and c.layer is layer), None)
 
     def use_slide(self, slide_layer: Image | None) -> None:
-        """Make the newest canvas of a slide the one that counts."""
-        mine = [canvas for canvas in self._canvases if canvas.slide_layer is slide_layer]
-        self.canvas = mine[-1] if mine else None
+        """Work on this slide from now on."""
+        self._slide_layer = slide_layer
 
     def forget_removed(self) -> None:
         """Drop what the user took out of the layer list."""
         layers = self._viewer.layers
-        self._canvases = [c for c in self._canvases if c.layer in layers]
+        for visit in self._visits:
+            visit.forget_removed()
+        self._visits = [visit for visit in self._visits if visit.slide_layer in layers]
         self._outlines = [(shapes, slide) for shapes, slide in self._outlines if shapes in layers]
-        if self.canvas is not None and self.canvas not in self._canvases:
-            self.use_slide(self.canvas.slide_layer)
 
     def snapshot(self, slide_layer: Image, value: int) -> Drawn:
-        """What is drawn for a class now: the canvas's strokes and the chosen outlines."""
+        """What is drawn for a class now: the strokes on the slide and the chosen outlines."""
         drawings: list[Drawing] = []
-        if self.canvas is not None:
-            drawings.append(self.canvas.drawing(value))
+        visit = self._visit_of(slide_layer)
+        if visit is not None:
+            drawings.append(visit.drawing(value))
         layer = self.outlines_of(slide_layer)
         indices = outlines.chosen(layer) if layer is not None else []
         if layer is not None and indices:
@@ -111,10 +222,72 @@ class Painting:
         Strokes left standing would hide the new vessel and be filled again by the next click;
         Ctrl+Z in the canvas brings them back. Outlines stay, because they may be annotations.
         """
-        for canvas in self._canvases:
-            if canvas.slide_layer is drawn.slide_layer:
-                for box in boxes:
-                    canvas.erase(drawn.value, box)
+        visit = self._visit_of(drawn.slide_layer)
+        if visit is not None:
+            visit.erase(drawn.drawings, drawn.value, boxes)
         layer = drawn.outline_layer
         if layer is not None and layer in self._viewer.layers:
             outlines.mark_used(layer, drawn.outline_indices)
+
+    def close(self) -> None:
+        """Save the strokes and watch the view no more."""
+        self._closed = True
+        self._follower.close()
+        for visit in self._visits:
+            self._save(visit)
+
+    # ---- events --------------------------------------------------------------------------------
+
+    def _visit_of(self, slide_layer: Image | None) -> Visit | None:
+        return next((v for v in self._visits if v.slide_layer is slide_layer), None)
+
+    def _begin(self, slide_layer: Image, session: SlideSession, classes: ClassTable) -> Visit:
+        visit = Visit(self._viewer, slide_layer, session, classes)
+        visit.changed.connect(self.changed.emit)
+        self._visits.append(visit)
+        return visit
+
+    def _listen(self, visit: Visit, layer: Labels) -> None:
+        layer.events.paint.connect(lambda event: self._on_stroke(visit))
+        layer.events.mode.connect(self._fit_brush)
+        layer.events.brush_size.connect(lambda event: self._on_brush_size(layer))
+        layer.bind_key(UNDO, lambda layer: self.undo(), overwrite=True)
+        layer.bind_key(REDO, lambda layer: self.redo(), overwrite=True)
+
+    def _on_stroke(self, visit: Visit) -> None:
+        """Save a stroke that has ended; again in a moment, since napari tells some too early."""
+        self._save(visit)
+        QTimer.singleShot(0, lambda: self._save(visit))
+
+    def _save(self, visit: Visit) -> None:
+        try:
+            if visit.save() is not None:
+                self.changed.emit()
+        except HistoaugError as error:
+            self._tell(str(error))
+
+    def _on_brush_size(self, layer: Labels) -> None:
+        if self.sizes.learn(layer, self._zoom):
+            self.changed.emit()
+
+    @property
+    def _zoom(self) -> float:
+        return float(self._viewer.camera.zoom)
+
+    def _fit_brush(self, event: Any = None) -> None:
+        if self.canvas is not None:
+            self.sizes.apply(self.canvas.layer, self._zoom)
+
+    def _rested(self) -> bool:
+        """Let the canvas follow the view; False when a stroke is under way."""
+        visit = self.visit
+        if not self.follows or visit is None or visit.canvas is None:
+            return True
+        if visit.canvas.is_drawing:
+            return False
+        try:
+            visit.follow(self.limit)
+        except HistoaugError:
+            return True  # the slide is not in view; or told when the stroke could not be saved
+        self._fit_brush()
+        return True

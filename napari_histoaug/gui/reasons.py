@@ -20,6 +20,18 @@ class Reasons:
         """Why *Paint here* cannot be clicked, or None."""
         return NO_SLIDE if self._controller.session is None else None
 
+    def undo_stroke(self) -> str | None:
+        """Why *Undo stroke* cannot be clicked, or None."""
+        if self._controller.painting.can_undo:
+            return None
+        return self.paint() or "No stroke was painted since the slide was opened."
+
+    def redo_stroke(self) -> str | None:
+        """Why *Redo stroke* cannot be clicked, or None."""
+        if self._controller.painting.can_redo:
+            return None
+        return self.paint() or "There is no stroke that was taken back."
+
     def run(self) -> str | None:
         """Why *Inpaint vessel* cannot be clicked, or None."""
         return self.paint() or self._busy() or self._settling()

@@ -50,7 +50,7 @@ class HistoaugWidget(QScrollArea):
         )
         chosen = preferences()
         controller.settings.device, controller.settings.model = chosen.device, chosen.model
-        controller.canvas_limit = chosen.canvas_pixels
+        controller.painting.limit = chosen.canvas_pixels
         self.slide_panel = SlidePanel(controller)
         self.paint_panel = PaintPanel(controller)
         self.generate_panel = GeneratePanel(controller)

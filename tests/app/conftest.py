@@ -139,9 +139,10 @@ class Desk:
         canvas = self.controller.canvas
         layer = canvas.layer
         layer.brush_size = 30
-        for dx in range(0, 40, 5):
-            at = (self.session.scale[0] * y, self.session.scale[1] * (x + dx))
-            layer.paint(layer.world_to_data(at), layer.selected_label)
+        with layer.block_history():
+            for dx in range(0, 40, 5):
+                at = (self.session.scale[0] * y, self.session.scale[1] * (x + dx))
+                layer.paint(layer.world_to_data(at), layer.selected_label)
 
     def run(self) -> None:
         self.click(self.widget.generate_panel.run_button)

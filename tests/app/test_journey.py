@@ -32,9 +32,9 @@ def test_from_the_slide_to_the_exported_pair_and_back(window_desk, tmp_path):
     inside = np.s_[y : y + height, x : x + width]
     assert min(height, width) >= 256
     np.testing.assert_array_equal(part.before, level_0[inside])
-    # nothing is written before Accept
+    # no edit is written before Accept, only what was painted
     np.testing.assert_array_equal(desk.shown(0), level_0)
-    assert not desk.session.edits.folder.exists()
+    assert [path.name for path in desk.session.edits.folder.iterdir()] == ["painted.zarr"]
 
     desk.accept()
     after = desk.shown(0)
@@ -85,7 +85,7 @@ def test_previews_are_shown_while_the_network_works(window_desk):
     desk.paint_here()
     desk.paint()
     desk.run()
-    desk.qtbot.waitUntil(lambda: len(desk.viewer.layers) == 3, timeout=20_000)
+    desk.qtbot.waitUntil(lambda: len(desk.viewer.layers) == 4, timeout=20_000)
     preview = desk.viewer.layers[-1]
     assert desk.widget.generate_panel.run_button.text() == "Cancel"
     assert preview.data.shape[-1] == 4

@@ -8,14 +8,14 @@ from napari.layers import Image, Labels
 
 from napari_histoaug.gui.geometry import (
     LARGEST,
-    choose_level,
+    contains,
     group_holes,
     intersect,
     placement,
     slices,
-    stretch,
     union,
     view_box,
+    window_over,
 )
 
 SLIDE = (10_000, 10_000)
@@ -47,11 +47,18 @@ def test_boxes_meet_and_join():
     assert slices((12, 25, 3, 4), (10, 20, 30, 30)) == (slice(2, 5), slice(5, 9))
 
 
-def test_the_finest_level_that_fits_is_chosen():
-    steps = [(1.0, 1.0), (4.0, 4.0), (16.0, 16.0)]
-    assert choose_level((0, 0, 2048, 2048), steps, 2048) == 0
-    assert choose_level((0, 0, 2049, 100), steps, 2048) == 1
-    assert choose_level((0, 0, 90_000, 90_000), steps, 2048) == 2
+def test_a_window_is_of_the_finest_level_that_fits():
+    shapes = [(8000, 6001), (4000, 3001), (2000, 1501), (1000, 751)]
+    whole = window_over((3000, 2000, 1000, 800), shapes, 2048)
+    assert (whole.level, whole.box) == (0, (2875, 1900, 1250, 1000))
+    # as wide as the limit: no room around it
+    assert window_over((1000, 0, 2048, 100), shapes, 2048).box == (1000, 0, 2048, 112)
+    # not at whole pixels of its level: grown outwards, and cut at the edge of the slide
+    coarse = window_over((3001, 1001, 2999, 5000), shapes, 2048)
+    assert coarse.level == 2
+    assert coarse.step == 4
+    assert coarse.box == (657, 94, 936, 1407)
+    assert contains(coarse.level_0, (3001, 1001, 2999, 5000))
 
 
 def test_near_holes_share_a_box_and_far_ones_do_not():
@@ -69,19 +76,3 @@ def test_a_chain_of_near_holes_becomes_one():
 def test_holes_are_not_joined_beyond_the_largest_size():
     long = [(0, 0, 50, LARGEST - 10), (0, LARGEST, 50, 200)]
     assert len(group_holes(long, SLIDE)) == 2
-
-
-@pytest.mark.parametrize("downsample", [(1.0, 1.0), (2.0, 3.0), (2.5, 1.25)])
-def test_a_stretched_mask_is_nearest_neighbour(downsample):
-    random = np.random.default_rng(0)
-    mask = random.random((7, 9)) < 0.5
-    origin, box = (20.0, 30.0), (15, 25, 40, 45)
-    expected = np.zeros(box[2:], bool)
-    for i in range(box[2]):
-        for j in range(box[3]):
-            a = int(np.floor((box[0] + i + 0.5 - origin[0]) / downsample[0]))
-            b = int(np.floor((box[1] + j + 0.5 - origin[1]) / downsample[1]))
-            if 0 <= a < 7 and 0 <= b < 9:
-                expected[i, j] = mask[a, b]
-    assert expected.any()
-    np.testing.assert_array_equal(stretch(mask, origin, downsample, box), expected)

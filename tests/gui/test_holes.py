@@ -6,15 +6,31 @@ import numpy as np
 import pytest
 
 from napari_histoaug.errors import HistoaugError
-from napari_histoaug.gui.holes import Outlines, PaintedMask, plan_holes
+from napari_histoaug.gui.holes import Outlines, plan_holes
+from napari_histoaug.masks.chunk_files import CHUNK, encode
+from napari_histoaug.masks.pieces import FrozenMask
 
 SHAPE = (3000, 2000)
 
 
-def painted(rows, columns, origin=(0.0, 0.0), downsample=(1.0, 1.0), size=(2000, 2000)):
-    mask = np.zeros(size, bool)
+def frozen(mask):
+    padded = np.pad(mask.astype(np.uint8), [(0, -side % CHUNK) for side in mask.shape])
+    cells = [
+        (row, column)
+        for row in range(padded.shape[0] // CHUNK)
+        for column in range(padded.shape[1] // CHUNK)
+    ]
+    chunks = {
+        (r, c): encode(padded[r * CHUNK : (r + 1) * CHUNK, c * CHUNK : (c + 1) * CHUNK])
+        for r, c in cells
+    }
+    return FrozenMask({cell: data for cell, data in chunks.items() if data is not None}, 1)
+
+
+def painted(rows, columns):
+    mask = np.zeros((2000, 2000), bool)
     mask[rows, columns] = True
-    return PaintedMask(mask, origin, downsample)
+    return frozen(mask)
 
 
 def test_nothing_drawn_is_a_sentence():
@@ -35,27 +51,11 @@ def test_a_hole_gets_room_around_it_and_keeps_its_pixels():
     np.testing.assert_array_equal(plan.hole, expected)
 
 
-def test_coarse_strokes_are_exact_at_level_0():
-    drawing = painted(slice(10, 12), slice(20, 23), origin=(100.0, 200.0), downsample=(4.0, 4.0))
-    assert drawing.boxes() == [(140, 280, 8, 12)]
-    (plan,) = plan_holes([drawing], SHAPE)
-    rows, columns = np.nonzero(plan.hole)
-    assert (rows.min() + plan.box[0], rows.max() + plan.box[0]) == (140, 147)
-    assert (columns.min() + plan.box[1], columns.max() + plan.box[1]) == (280, 291)
-    assert plan.hole.sum() == 8 * 12
-
-
 def test_far_strokes_get_a_box_each():
     mask = np.zeros((2000, 2000), bool)
     mask[100:120, 100:120] = mask[1500:1520, 1500:1520] = True
-    plans = plan_holes([PaintedMask(mask, (0.0, 0.0), (1.0, 1.0))], SHAPE)
+    plans = plan_holes([frozen(mask)], SHAPE)
     assert [plan.hole.sum() for plan in plans] == [400, 400]
-
-
-def test_strokes_that_touch_at_a_corner_are_one_piece():
-    mask = np.zeros((50, 50), bool)
-    mask[10:20, 10:20] = mask[20:30, 20:30] = True
-    assert PaintedMask(mask, (0.0, 0.0), (1.0, 1.0)).boxes() == [(10, 10, 20, 20)]
 
 
 def test_outlines_fill_the_pixels_whose_centres_they_hold():

@@ -19,13 +19,18 @@ class PaintPanel(Panel):
         self.class_box.setToolTip("What the painted area shall become.")
         self.paint_button = QPushButton("Paint here")
         self.outline_button = QPushButton("Draw outline")
+        self.undo_button = QPushButton("Undo stroke")
+        self.redo_button = QPushButton("Redo stroke")
         self.hint = note()
         self.rows.addWidget(self.class_box)
         self.rows.addLayout(row(self.paint_button, self.outline_button))
+        self.rows.addLayout(row(self.undo_button, self.redo_button))
         self.rows.addWidget(self.hint)
         self.class_box.activated.connect(self._choose)
         self.paint_button.clicked.connect(lambda: controller.paint_here())
         self.outline_button.clicked.connect(lambda: controller.draw_outlines())
+        self.undo_button.clicked.connect(lambda: controller.painting.undo())
+        self.redo_button.clicked.connect(lambda: controller.painting.redo())
 
     def refresh(self) -> None:
         """Show the classes and whether one can paint."""
@@ -45,6 +50,17 @@ class PaintPanel(Panel):
             "Draw the border of a vessel as a polygon; double-click closes it.",
             reason,
         )
+        reasons = controller.why_not
+        explain(
+            self.undo_button,
+            "Take the last stroke back, wherever it was painted (Ctrl+Z).",
+            reasons.undo_stroke(),
+        )
+        explain(
+            self.redo_button,
+            "Put the stroke that was taken back in place again (Ctrl+Shift+Z).",
+            reasons.redo_stroke(),
+        )
         self.hint.setText(self._where())
         self.hint.setVisible(bool(self.hint.text()))
 
@@ -53,8 +69,7 @@ class PaintPanel(Panel):
         if canvas is None:
             return ""
         height, width = canvas.layer.data.shape
-        step = canvas.downsample[0]
-        at = "full resolution" if step == 1 else f"1 : {step:.3g}"
+        at = "full resolution" if canvas.window.level == 0 else f"1 : {canvas.window.step}"
         return f"{height} × {width} px, {at}"
 
     def _shown(self) -> tuple[str, ...]:
