@@ -11,6 +11,7 @@ import typer
 
 from napari_histoaug.cli.data_set import extract, leakage
 from napari_histoaug.cli.files import output_folder
+from napari_histoaug.cli.finding import segment
 from napari_histoaug.cli.model import model_app
 from napari_histoaug.cli.plainly import plainly
 from napari_histoaug.cli.progress import StepLine
@@ -30,6 +31,7 @@ app = typer.Typer(
 app.add_typer(model_app, name="model")
 app.command()(extract)
 app.command()(leakage)
+app.command()(segment)
 
 
 class Preset(StrEnum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +34,7 @@ Box = tuple[int, int, int, int]
 Progress = Callable[[int, int], None]
 UInt8 = npt.NDArray[np.uint8]
 Wanted = Callable[[Box], bool]
+JOB, DONE, FAILED = "job.json", "blocks.log", "failed.log"
 
 DEFAULT_COLOURS: tuple[Colour, ...] = (
     (200, 30, 60),
@@ -49,6 +50,7 @@ def predict_slide(
     out: Path,
     *,
     wanted: Wanted | None = None,
+    about: Mapping[str, Any] | None = None,
     batch: int = 8,
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
@@ -66,6 +68,9 @@ def predict_slide(
     wanted : callable, optional
         Told a window's box (y, x, height, width) in pixels of the prediction; False leaves
         probability 0 there, for instance where there is no tissue.
+    about : mapping, optional
+        What `wanted` goes by, as plain values; kept with the result. An interrupted run that went
+        by something else is not gone on with.
     batch : int
         Windows a network call.
     progress : callable, optional
@@ -93,7 +98,7 @@ def predict_slide(
     with exclusive(out.with_name(f"{out.name}.lock")) as alone:
         if not alone:
             raise SegmentationError(f"Another process is writing {out}; wait for it.")
-        job = _Job(segmenter, slide, out, wanted, batch, cancelled or _never)
+        job = _Job(segmenter, slide, out, wanted, dict(about or {}), batch, cancelled or _never)
         job.run(progress or _nothing, block_done)
     return out
 
@@ -115,11 +120,13 @@ class _Job:
         slide: Slide,
         out: Path,
         wanted: Wanted | None,
+        about: dict[str, Any],
         batch: int,
         cancelled: Callable[[], bool],
     ) -> None:
         self.segmenter, self.slide, self.out = segmenter, slide, out
-        self.wanted, self.batch, self.cancelled = wanted, batch, cancelled
+        self.wanted, self.about, self.batch, self.cancelled = wanted, about, batch, cancelled
+        self.failures: set[tuple[int, int, int]] = set()
         self.grid = prediction_grid(segmenter, slide)
         self.patch = segmenter.index.patch
         self.part = out.with_name(f"{out.name}.part")
@@ -139,22 +146,24 @@ class _Job:
                 progress(len(everything) - len(todo) + count, len(everything))
         store.coarsen(self._stop_if_cancelled)
         store.finish(self._facts())
-        for name in ("job.json", "blocks.log"):
-            (self.part / name).unlink()
+        for name in (JOB, DONE, FAILED):
+            (self.part / name).unlink(missing_ok=True)
         os.replace(self.part, self.out)
 
     def _begin(self) -> tuple[PredictionStore, set[tuple[int, int]]]:
         """Open what an interrupted run of the same job left, or begin anew."""
         job = self._identity()
         if self.part.exists():
-            found = _read_json(self.part / "job.json")
+            found = _read_json(self.part / JOB)
             if found == job:
-                return PredictionStore.resume(self.part), _done(self.part / "blocks.log")
+                self.failures = {(a, b, c) for a, b, c in _lines(self.part / FAILED)}
+                done = {(y, x) for y, x in _lines(self.part / DONE)}
+                return PredictionStore.resume(self.part), done
             shutil.rmtree(self.part)
         classes = self.segmenter.classes
         colours = [DEFAULT_COLOURS[i % len(DEFAULT_COLOURS)] for i in range(len(classes))]
         store = PredictionStore.create(self.part, self.grid.shape, classes, self.grid.mpp, colours)
-        (self.part / "job.json").write_text(json.dumps(job), "utf-8")
+        (self.part / JOB).write_text(json.dumps(job), "utf-8")
         return store, set()
 
     def _identity(self) -> dict[str, Any]:
@@ -162,6 +171,7 @@ class _Job:
             "segmenter_sha256": self.segmenter.sha256,
             "slide_id": self.slide.slide_id(),
             "shape": list(self.grid.shape),
+            "wanted": self.about,
         }
 
     def _read(self, box: Box) -> _Block:
@@ -211,10 +221,12 @@ class _Job:
         return inside and (self.wanted is None or self.wanted(box))
 
     def _remember(self, box: Box) -> None:
-        with (self.part / "blocks.log").open("a", encoding="ascii") as file:
-            file.write(f"{box[0]} {box[1]}\n")
-            file.flush()
-            os.fsync(file.fileno())
+        """Note a block as done, after the tiles that could not be decoded so far."""
+        new = {failure[:3] for failure in self.slide.failures} - self.failures
+        if new:
+            _append(self.part / FAILED, sorted(new))
+            self.failures |= new
+        _append(self.part / DONE, [box[:2]])
 
     def _facts(self) -> dict[str, Any]:
         index = self.segmenter.index
@@ -225,7 +237,8 @@ class _Job:
             "classes": list(index.classes),
             "thresholds": list(index.thresholds),
             "level_0_pixels_per_pixel": list(self.grid.spacing),
-            "failed_tiles": [list(failure[:3]) for failure in self.slide.failures],
+            "failed_tiles": [list(failure) for failure in sorted(self.failures)],
+            "wanted": self.about,
             "versions": versions(),
         }
 
@@ -254,12 +267,19 @@ def _ahead(
         yield waiting.result()
 
 
-def _done(path: Path) -> set[tuple[int, int]]:
-    """Blocks that were finished; a last line cut short by a kill counts for nothing."""
+def _append(path: Path, rows: Iterable[tuple[int, ...]]) -> None:
+    with path.open("a", encoding="ascii") as file:
+        file.writelines(f"{' '.join(map(str, row))}\n" for row in rows)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _lines(path: Path) -> list[tuple[int, ...]]:
+    """Rows of numbers; a last line cut short by a kill counts for nothing."""
     if not path.exists():
-        return set()
+        return []
     lines = path.read_text("ascii").split("\n")[:-1]
-    return {(int(y), int(x)) for y, x in (line.split() for line in lines)}
+    return [tuple(int(number) for number in line.split()) for line in lines]
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:
