@@ -121,7 +121,7 @@ def write_outlines(
     table = ClassTable.from_names(classes)
     pixel = slide.mpp[0] * slide.mpp[1] if slide.mpp else 1.0
     document = outline_labels(
-        store.levels(CLASSES)[0],  # type: ignore[arg-type]
+        store.levels(CLASSES)[0],
         classes,
         table,
         (spacing[0], spacing[1]),
@@ -171,7 +171,8 @@ def predict_many(
     # A segmenter that does not load is one sentence, not one a slide.
     load_segmenter(config.segmenter, "cpu")
     config.out.mkdir(parents=True, exist_ok=True)
-    waiting, found = iter(jobs), {}
+    waiting = iter(jobs)
+    found: dict[str, SlideResult] = {}
     running = 0
     while len(found) < len(jobs):
         while running <= pool.width and (job := next(waiting, None)) is not None:
