@@ -1,5 +1,6 @@
 """Finding vessels, and showing where the finding is right or wrong."""
 
+from napari_histoaug.segmentation.compare import Comparison, compare, open_pair
 from napari_histoaug.segmentation.error_map import Outcome, error_map
 from napari_histoaug.segmentation.errors import SegmentationError
 from napari_histoaug.segmentation.polygons import outline_labels
@@ -12,13 +13,16 @@ from napari_histoaug.segmentation.segmenter import (
 from napari_histoaug.segmentation.whole_slide import predict_slide
 
 __all__ = [
+    "Comparison",
     "Outcome",
     "PredictionStore",
     "SegmentationError",
     "Segmenter",
     "available_segmenters",
+    "compare",
     "error_map",
     "load_segmenter",
+    "open_pair",
     "outline_labels",
     "predict_slide",
 ]

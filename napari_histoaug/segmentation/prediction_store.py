@@ -75,12 +75,12 @@ class PredictionStore:
         group = zarr.create_group(str(folder))
         sizes = level_shapes(shape)
         for level, size in enumerate(sizes):
-            _create_array(group, str(level), (len(classes), *size))
-            _create_array(group, f"{CLASSES}/{level}", size)
-            _create_array(group, f"{VALID}/{level}", size)
+            create_array(group, str(level), (len(classes), *size))
+            create_array(group, f"{CLASSES}/{level}", size)
+            create_array(group, f"{VALID}/{level}", size)
         group.attrs["ome"] = {
             "version": "0.5",
-            "multiscales": [_multiscales("probabilities", sizes, mpp, ("c", "y", "x"), "mean")],
+            "multiscales": [describe_levels("probabilities", sizes, mpp, ("c", "y", "x"), "mean")],
             "omero": {"channels": [_channel(n, c) for n, c in zip(classes, colours, strict=True)]},
         }
         _group(group, "labels").attrs["ome"] = {"version": "0.5", "labels": ["classes", "valid"]}
@@ -88,7 +88,7 @@ class PredictionStore:
         for path, table in tables.items():
             _group(group, path).attrs["ome"] = {
                 "version": "0.5",
-                "multiscales": [_multiscales(path, sizes, mpp, ("y", "x"), "max")],
+                "multiscales": [describe_levels(path, sizes, mpp, ("y", "x"), "max")],
                 "image-label": {
                     "colors": [{"label-value": v, "rgba": [*c, 255]} for v, c in table],
                     "source": {"image": "../../"},
@@ -122,6 +122,16 @@ class PredictionStore:
         return cls(zarr.open_group(str(folder), mode="r+"))
 
     @property
+    def mpp(self) -> tuple[float, float] | None:
+        """Micrometres per pixel of level 0, (y, x); None where the slide has no pixel size."""
+        ome: Any = self.group.attrs["ome"]
+        scales = ome["multiscales"][0]
+        if any(axis.get("unit") != "micrometer" for axis in scales["axes"][-2:]):
+            return None
+        scale = scales["datasets"][0]["coordinateTransformations"][0]["scale"]
+        return float(scale[-2]), float(scale[-1])
+
+    @property
     def facts(self) -> dict[str, Any]:
         """Provenance: segmenter, slide id, classes, thresholds, failed tiles."""
         return dict(self.group.attrs[ATTRIBUTE])  # type: ignore[arg-type]
@@ -151,17 +161,36 @@ class PredictionStore:
         `stop` is called before every block, and may raise.
         """
         for path, reduce in (("", _mean), (CLASSES, _maximum), (VALID, _maximum)):
-            levels = self.levels(path)
-            for fine, coarse in pairwise(levels):
-                for y, x, height, width in blocks((coarse.shape[-2], coarse.shape[-1])):
-                    stop()
-                    part = np.asarray(fine[..., 2 * y : 2 * (y + height), 2 * x : 2 * (x + width)])
-                    coarse[..., y : y + height, x : x + width] = reduce(part)
+            coarsen_levels(self.levels(path), reduce, stop)
 
     def _array(self, path: str) -> zarr.Array:
         found = self.group[path]
         assert isinstance(found, zarr.Array)
         return found
+
+
+def coarsen_levels(
+    levels: Sequence[zarr.Array],
+    reduce: Callable[[npt.NDArray[np.generic]], UInt8],
+    stop: Callable[[], None],
+) -> None:
+    """Make coarse levels, each from the one before it, a block at a time.
+
+    Parameters
+    ----------
+    levels : sequence of zarr.Array, (..., H, W)
+        Finest first.
+    reduce : callable
+        Halves a part.
+    stop : callable
+        Called before every block; may raise.
+    """
+    for fine, coarse in pairwise(levels):
+        for y, x, height, width in blocks((coarse.shape[-2], coarse.shape[-1])):
+            stop()
+            part = np.asarray(fine[..., 2 * y : 2 * (y + height), 2 * x : 2 * (x + width)])
+            if part.any():
+                coarse[..., y : y + height, x : x + width] = reduce(part)
 
 
 def blocks(shape: tuple[int, int]) -> Iterator[Box]:
@@ -179,7 +208,8 @@ def level_shapes(shape: tuple[int, int]) -> list[tuple[int, int]]:
     return shapes
 
 
-def _create_array(group: zarr.Group, path: str, shape: tuple[int, ...]) -> None:
+def create_array(group: zarr.Group, path: str, shape: tuple[int, ...]) -> None:
+    """Make an empty uint8 array whose shards are the blocks of :func:`blocks`."""
     # A chunk holds one class, so that a viewer showing one reads no other.
     lead = (1,) * (len(shape) - 2)
     group.create_array(
@@ -194,13 +224,14 @@ def _create_array(group: zarr.Group, path: str, shape: tuple[int, ...]) -> None:
     )
 
 
-def _multiscales(
+def describe_levels(
     name: str,
     sizes: Sequence[tuple[int, int]],
     mpp: tuple[float, float] | None,
     axes: Sequence[str],
     kind: str,
 ) -> dict[str, Any]:
+    """The OME-Zarr ``multiscales`` entry of arrays 0, 1, ...; `kind` tells how they shrink."""
     unit = {"unit": "micrometer"} if mpp else {}
     dy, dx = mpp or (1.0, 1.0)
     lead = [1.0] * (len(axes) - 2)
