@@ -1,4 +1,4 @@
-"""The scripts beside the annotations: label maps painted from them, two annotators compared."""
+"""The scripts beside the annotations: label maps, contact sheets, two annotators compared."""
 
 from __future__ import annotations
 
@@ -115,3 +115,40 @@ def test_different_fields_are_no_comparison(tmp_path: Path) -> None:
         script("compare_outlines").compare(
             tmp_path / "first", tmp_path / "second", "blood_vessel", (20, 100)
         )
+
+
+def test_a_sheet_shows_every_object_with_and_without_its_outline(tmp_path: Path) -> None:
+    outline(
+        tmp_path / "a" / "case_x0.geojson",
+        ("blood_vessel", 40, 40, 60, 60),
+        ("fat", 0, 0, 10, 10),
+        ("gap", 90, 90, 95, 95),
+    )
+    (tmp_path / "tiles").mkdir()
+    Image.new("RGB", (100, 100), (200, 100, 150)).save(tmp_path / "tiles" / "case_x0.png")
+    sheets = script("contact_sheets")
+    layout = sheets.Layout(side=40, context=10, columns=2, rows=1)
+    count = sheets.make_sheets(tmp_path / "a", tmp_path / "tiles", tmp_path / "out", layout)
+    assert count == 2
+    names = sorted(p.name for p in (tmp_path / "out").iterdir())
+    assert names == ["case-01.jpg", "case-02.jpg"]
+    image = np.full((100, 100, 3), 150, np.uint8)
+    inside = np.zeros((100, 100), bool)
+    inside[40:60, 40:60] = True
+    pair = np.asarray(sheets.pair_of(image, inside, layout))
+    assert pair.shape == (40, 80, 3)
+    # 40 px of the field at full size: the outline is the box's own edge, the right half is bare
+    green = (pair == sheets.GREEN).all(-1)
+    assert green.sum() == 4 * 19
+    assert green[11, 11:31].all()
+    assert (pair[:, 40:] == 150).all()
+
+
+def test_sheets_need_annotations_and_their_fields(tmp_path: Path) -> None:
+    sheets = script("contact_sheets")
+    (tmp_path / "tiles").mkdir()
+    with pytest.raises(HistoaugError, match="no GeoJSON"):
+        sheets.make_sheets(tmp_path, tmp_path / "tiles", tmp_path / "out", sheets.Layout())
+    outline(tmp_path / "case_x0.geojson", ("blood_vessel", 40, 40, 60, 60))
+    with pytest.raises(HistoaugError, match="no field case_x0"):
+        sheets.make_sheets(tmp_path, tmp_path / "tiles", tmp_path / "out", sheets.Layout())
