@@ -35,7 +35,9 @@ def write_crop(
     record : EditRecord
         `id` names the group; `box` and `mpp` place it.
     image : uint8 (H, W, 3)
-    changed, hole : bool (H, W)
+    changed : bool (H, W)
+    hole : bool or uint8 (H, W)
+        What was painted; the class values of a synthesised region.
 
     Returns
     -------
@@ -85,8 +87,8 @@ def read_crop(folder: Path, record: EditRecord) -> np.ndarray:
     return out
 
 
-def read_hole(folder: Path, record: EditRecord) -> np.ndarray:
-    """Return the mask that was painted for an edit, bool (H, W).
+def read_painted(folder: Path, record: EditRecord) -> np.ndarray:
+    """Return what was painted for an edit, uint8 (H, W), 0 where nothing was.
 
     Raises
     ------
@@ -94,10 +96,10 @@ def read_hole(folder: Path, record: EditRecord) -> np.ndarray:
         When it is missing or damaged.
     """
     _, _, height, width = record.box
-    out = np.empty((height, width), bool)
+    out = np.empty((height, width), np.uint8)
     with _damage_explained(folder, record):
         group = zarr.open_group(str(crop_path(folder, record)), mode="r")
-        out[:] = _array(group, "labels/hole/0") != 0
+        out[:] = _array(group, "labels/hole/0")
     return out
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,6 +12,10 @@ from napari_histoaug.edits.versions import versions
 
 if TYPE_CHECKING:
     from napari_histoaug.slides import Slide
+
+
+Purpose = Literal["inpaint", "remove", "restore", "synthesise"]
+"""A class put in; taken out in favour of its surroundings; an artefact repaired; a whole region."""
 
 
 def _now() -> str:
@@ -49,7 +53,11 @@ class EditRecord(BaseModel):
     box : (y, x, height, width)
         Where the crop lies, in level-0 pixels.
     label : str
-        Class that was painted.
+        Class that was generated.
+    purpose : {"inpaint", "remove", "restore", "synthesise"}
+        Why.
+    classes : tuple of str
+        Of a synthesised region: the names of the values 1, 2, ... of its painted map.
     method : str
         Inpainting method, or the preset that stands for one with all its settings.
     steps, seed, evaluations : int
@@ -74,6 +82,8 @@ class EditRecord(BaseModel):
     slide_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     box: tuple[int, int, int, int]
     label: str
+    purpose: Purpose = "inpaint"
+    classes: tuple[str, ...] = ()
     method: str
     steps: int | None = None
     seed: int | None = None
@@ -94,6 +104,9 @@ class EditRecord(BaseModel):
         made: Made,
         model: str,
         model_sha256: str,
+        *,
+        purpose: Purpose = "inpaint",
+        classes: tuple[str, ...] = (),
     ) -> EditRecord:
         """Describe a generated result on a slide; hashes the slide when that was not done yet.
 
@@ -106,11 +119,15 @@ class EditRecord(BaseModel):
             Such as :class:`~napari_histoaug.generation.InpaintResult`.
         model, model_sha256 : str
             The generator's.
+        purpose, classes
+            As the attributes.
         """
         return cls(
             slide_sha256=slide.sha256(),
             box=box,
             label=made.label,
+            purpose=purpose,
+            classes=classes,
             method=made.method,
             steps=made.steps,
             seed=made.seed,

@@ -11,44 +11,30 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import show_error, show_info, show_warning
+from napari.utils.notifications import show_error, show_info
 
 from napari_histoaug.errors import HistoaugError
 from napari_histoaug.gui import work
 from napari_histoaug.gui.arrangement import arrange, show_scale_bar
 from napari_histoaug.gui.canvas import PaintCanvas
-from napari_histoaug.gui.geometry import Box
-from napari_histoaug.gui.holes import plan_holes
+from napari_histoaug.gui.engine import Engine
 from napari_histoaug.gui.job_desk import JobDesk, explained
 from napari_histoaug.gui.jobs import JobCallbacks
+from napari_histoaug.gui.making import Making
 from napari_histoaug.gui.overview import Overview
 from napari_histoaug.gui.painting import Painting
 from napari_histoaug.gui.proposal import Proposal
 from napari_histoaug.gui.reasons import NO_SLIDE, Reasons
+from napari_histoaug.gui.reviewing import Reviewing
 from napari_histoaug.gui.session import SlideSession, session_of
-from napari_histoaug.gui.shown import refresh
+from napari_histoaug.gui.synthetic_mark import SyntheticMark
+from napari_histoaug.gui.tasks import Settings
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image
 
     from napari_histoaug.annotations import ClassTable
-
-GENERATING = "generating"
-
-
-def _load_generator(source: str | None, device: str) -> Any:
-    from napari_histoaug.generation import load_generator
-    from napari_histoaug.generation.device import leave_a_core
-
-    leave_a_core()
-    return load_generator(source, device=device)
-
-
-def _inpaint(*args: Any, **kwargs: Any) -> Any:
-    from napari_histoaug.generation import inpaint
-
-    return inpaint(*args, **kwargs)
 
 
 class Controller(JobDesk):
@@ -59,8 +45,9 @@ class Controller(JobDesk):
     viewer : ViewerModel
         The napari viewer.
     inpaint, load_generator : callable, optional
-        As in :mod:`napari_histoaug.generation`, from where they are taken (on first use) when
-        not given.
+        Stand-ins for those of :mod:`napari_histoaug.generation`; give both or none.
+    engine : Engine, optional
+        What makes tissue, in place of both.
     classes : ClassTable, optional
         The classes that can be painted; the packaged breast table (one class) when not given.
 
@@ -74,14 +61,21 @@ class Controller(JobDesk):
         Why an action is not possible now.
     overview : Overview
         The coarse levels that the slide's file lacks, and making them.
+    making : Making
+        Generating.
+    reviewing : Reviewing
+        Looking at proposals, accepting, undoing.
+    mark : SyntheticMark
+        The warning over generated pixels.
     """
 
     def __init__(
         self,
         viewer: ViewerModel,
         *,
-        inpaint: work.Inpaint | None = None,
+        inpaint: Callable[..., Any] | None = None,
         load_generator: work.LoadGenerator | None = None,
+        engine: Engine | None = None,
         classes: ClassTable | None = None,
     ) -> None:
         from napari_histoaug.annotations import ClassTable
@@ -89,17 +83,21 @@ class Controller(JobDesk):
         super().__init__()
         self.viewer = viewer
         self.classes = classes or ClassTable.preset("breast")
-        self.settings = work.Settings(label=self.classes.names[0])
+        self.settings = Settings(label=self.classes.names[0])
         self.folder = ""
         self.proposal: Proposal | None = None
-        self._inpaint = inpaint or _inpaint
-        self._shelf = work.GeneratorShelf(load_generator or _load_generator)
+        if engine is None and inpaint is not None and load_generator is not None:
+            engine = Engine.of(load_generator, inpaint)
+        engine = engine or Engine.packaged()
+        self.shelf = work.GeneratorShelf(engine.load_generator)
         self._slide_layer: Image | None = None
         self.painting = Painting(viewer, lambda sentence: self.tell(sentence, show_warning))
         self.painting.changed.connect(self.changed.emit)
         self.why_not = Reasons(self)
         self.overview = Overview(self)
-        self._number = 0
+        self.making = Making(self, engine)
+        self.reviewing = Reviewing(self)
+        self.mark = SyntheticMark(self)
         self._closed = False
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_removed)
@@ -135,16 +133,12 @@ class Controller(JobDesk):
         """The open slide of :attr:`slide_layer`."""
         return session_of(self._slide_layer)
 
-    def _needed_slide(self) -> tuple[Image, SlideSession]:
+    def needed_slide(self) -> tuple[Image, SlideSession]:
+        """The slide worked on, or an error that asks for one."""
         layer, session = self._slide_layer, self.session
         if layer is None or session is None:
             raise HistoaugError(NO_SLIDE)
         return layer, session
-
-    @property
-    def generating(self) -> bool:
-        """The running job fills holes (and can be cancelled)."""
-        return self.job is not None and self.job.name == GENERATING
 
     # ---- paint -------------------------------------------------------------------------------
 
@@ -168,152 +162,42 @@ class Controller(JobDesk):
     @explained
     def paint_here(self) -> None:
         """Put the canvas over the view and take the brush."""
-        slide_layer, session = self._needed_slide()
+        slide_layer, session = self.needed_slide()
         self.painting.paint_here(slide_layer, session, self.classes, self.label_value)
+        self.making.timing.start()
         self.changed.emit()
 
     @explained
     def draw_outlines(self) -> None:
         """Go to the outline layer of the slide, made when there is none, to draw polygons."""
-        slide_layer, session = self._needed_slide()
+        slide_layer, session = self.needed_slide()
         color = self.classes.color_of(self.settings.label)
         self.painting.draw_outlines(slide_layer, session, color)
+        self.making.timing.start()
         self.changed.emit()
 
     # ---- generate ------------------------------------------------------------------------------
 
-    @explained
-    def run(self) -> None:
-        """Fill what is painted; the result becomes the proposal. A waiting proposal is dropped."""
-        slide_layer, session = self._needed_slide()
-        self.refuse(self.why_not.run())
-        drawn = self.painting.snapshot(slide_layer, self.label_value)
-        plans = plan_holes(drawn.drawings, session.shape, session.slide.mpp)
-        self._drop_proposal()
-        self._number += 1
-        proposal = Proposal(self.viewer, session, drawn, self._number)
-        settings = work.Settings(**vars(self.settings))
-        task = work.GenerateTask(session, plans, settings, self._shelf, self._inpaint)
-        self.start(
-            GENERATING,
-            task,
-            JobCallbacks(
-                done=lambda parts: self._proposed(proposal, parts),
-                failed=lambda error: self._failed(proposal, error),
-                cancelled=proposal.remove,
-                value=lambda preview: self._preview(proposal, preview),
-            ),
-        )
+    @property
+    def generating(self) -> bool:
+        """The running job fills holes (and can be cancelled)."""
+        return self.making.running
 
-    def _preview(self, proposal: Proposal, preview: work.Preview) -> None:
-        if proposal.slide_layer in self.viewer.layers:
-            proposal.show(preview.box, preview.image, preview.shown)
+    def device_said(self) -> str:
+        """Where the network runs, such as ``GPU (cuda)``; what was asked for until it is loaded."""
+        device = self.shelf.device or self.settings.device
+        if device == "cpu":
+            return "CPU"
+        return "" if device == "auto" else f"GPU ({device})"
 
-    def _proposed(self, proposal: Proposal, parts: list[work.Part]) -> None:
-        if proposal.slide_layer not in self.viewer.layers:
-            proposal.remove()
-            self.tell(
-                "The result was dropped because its slide was closed in the meantime.", show_warning
-            )
-            return
-        proposal.show_parts(parts)
-        self.proposal = proposal
-        self._learn_classes()
-
-    def _failed(self, proposal: Proposal, error: HistoaugError) -> None:
-        proposal.remove()
-        self.tell(str(error), show_error)
-
-    def _learn_classes(self) -> None:
+    def learn_classes(self) -> None:
         """Offer the classes of the loaded network beside those of the table."""
         from napari_histoaug.annotations import ClassTable
 
-        new = [name for name in self._shelf.classes if name not in self.classes]
+        new = [name for name in self.shelf.classes if name not in self.classes]
         if new:
             extended = ClassTable.from_names([*self.classes.names, *new]).classes[-len(new) :]
             self.classes = ClassTable(classes=(*self.classes.classes, *extended))
-
-    # ---- review ------------------------------------------------------------------------------
-
-    @explained
-    def accept(self) -> None:
-        """Keep the proposal: write it to the edit store and show it as part of the slide.
-
-        The strokes it was made from are erased, see :meth:`Painting.consume`.
-        """
-        self.refuse(self.why_not.review())
-        proposal = self.proposal
-        assert proposal is not None
-        self.start(
-            "writing the edit",
-            lambda handle: work.accept(handle, proposal.session, proposal.parts),
-            JobCallbacks(
-                done=lambda records: self._accepted(proposal),
-                failed=lambda error: self.tell(str(error), show_error),
-            ),
-        )
-
-    def _accepted(self, proposal: Proposal) -> None:
-        boxes = [part.box for part in proposal.parts]
-        self._show_edits(proposal.session, boxes)
-        proposal.remove()
-        if self.proposal is proposal:
-            self.proposal = None
-        self.painting.consume(proposal.drawn, boxes)
-
-    def reject(self) -> None:
-        """Drop the proposal; the strokes stay."""
-        self._drop_proposal()
-        self.changed.emit()
-
-    @explained
-    def another(self) -> None:
-        """Drop the proposal and make another one with the next seed."""
-        self.refuse(self.why_not.review())
-        self.settings.seed += 1
-        self.run()
-
-    @explained
-    def undo(self) -> None:
-        """Take the last accepted edit back."""
-        self.refuse(self.why_not.undo())
-        _, session = self._needed_slide()
-        self._step("taking the edit back", session, session.edits.undo)
-
-    @explained
-    def redo(self) -> None:
-        """Put the edit that was taken back last in place again."""
-        self.refuse(self.why_not.redo())
-        _, session = self._needed_slide()
-        self._step("putting the edit back", session, session.edits.redo)
-
-    def _step(self, name: str, session: SlideSession, move: Callable[[], Any]) -> None:
-        self.start(
-            name,
-            lambda handle: move(),
-            JobCallbacks(
-                done=lambda record: self._show_edits(session, [record.box] if record else []),
-                failed=lambda error: self.tell(str(error), show_error),
-            ),
-        )
-
-    def _show_edits(self, session: SlideSession, boxes: list[Box]) -> None:
-        """Let the pyramid and the layers forget what they knew about these boxes."""
-        for box in boxes:
-            session.pyramid.invalidate(box)
-        for layer in self.slide_layers:
-            if session_of(layer) is session:
-                refresh(layer)
-
-    def toggle_proposal(self, visible: bool) -> None:
-        """Show the result or the slide beneath it."""
-        if self.proposal is not None:
-            self.proposal.visible = visible
-
-    def _drop_proposal(self) -> None:
-        proposal, self.proposal = self.proposal, None
-        if proposal is not None:
-            proposal.remove()
 
     # ---- export ------------------------------------------------------------------------------
 
@@ -326,9 +210,11 @@ class Controller(JobDesk):
     def export_pair(self) -> None:
         """Write the last accepted edit as image, mask and manifest row to :attr:`folder`."""
         self.refuse(self.why_not.export())
-        _, session = self._needed_slide()
+        _, session = self.needed_slide()
         folder = Path(self.folder.strip()).expanduser()
-        value = self.classes.value_of(session.edits.edits[-1].label)
+        label = session.edits.edits[-1].label
+        # a place where something was removed holds nothing
+        value = self.classes.value_of(label) if label in self.classes else 0
         self.start(
             "exporting",
             lambda handle: work.export(handle, session, folder, value),
@@ -347,6 +233,9 @@ class Controller(JobDesk):
         self._closed = True
         self.stop()
         self.painting.close()
+        self.making.timing.close()
+        self.mark.close()
+        self.reviewing.close()
         self.viewer.layers.events.inserted.disconnect(self._on_inserted)
         self.viewer.layers.events.removed.disconnect(self._on_removed)
         self.viewer.layers.selection.events.active.disconnect(self._on_active)
@@ -370,7 +259,7 @@ class Controller(JobDesk):
         self.painting.forget_removed()
         if self.proposal is not None:
             if self.proposal.slide_layer not in self.viewer.layers:
-                self._drop_proposal()
+                self.reviewing.drop()
             elif not self.proposal.layers:
                 self.proposal = None
         self._pick_slide()

@@ -16,13 +16,17 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def explained(action: _F) -> _F:
-    """Turn a HistoaugError into a notification with its sentence, without a traceback."""
+    """Turn a HistoaugError into a notification with its sentence, without a traceback.
+
+    For the methods of a desk, and of an object that has one as its ``controller``.
+    """
 
     @functools.wraps(action)
-    def wrapped(desk: JobDesk) -> None:
+    def wrapped(actor: Any, *args: Any) -> None:
+        desk: JobDesk = getattr(actor, "controller", actor)
         try:
             desk.sentence = ""
-            action(desk)
+            action(actor, *args)
         except HistoaugError as error:
             desk.tell(str(error), show_warning)
 

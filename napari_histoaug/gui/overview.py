@@ -57,7 +57,7 @@ class Overview:
     @staticmethod
     @explained
     def _build(controller: Controller) -> None:
-        controller.refuse(controller.why_not.run())
+        controller.refuse(controller.why_not.ready())
         session = controller.session
         assert session is not None
         controller.start(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_histoaug.gui.geometry import Box, origin_of, placement
+from napari_histoaug.gui.pictures import Look, picture
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -24,58 +26,90 @@ class Proposal:
     ----------
     session : SlideSession
         The slide it belongs to.
-    drawn : Drawn
-        What it was made from.
-    parts : list of Part
-        Empty while the network is still at work.
+    slide_layer : Image
+        The layer of that slide.
+    drawn : sequence of Drawn
+        What it was made from, for each class.
+    variants : list of list of Part
+        Results to choose from, each with all its boxes; empty while the network is at work.
+    chosen : int
+        The variant that is shown, and accepted.
     """
 
     def __init__(
-        self, viewer: ViewerModel, session: SlideSession, drawn: Drawn, number: int
+        self,
+        viewer: ViewerModel,
+        session: SlideSession,
+        slide_layer: Image,
+        drawn: Sequence[Drawn],
+        number: int,
     ) -> None:
         self._viewer = viewer
         self._number = number
         self._layers: dict[Box, Image] = {}
         self.session = session
+        self.slide_layer = slide_layer
         self.drawn = drawn
-        self.parts: list[Part] = []
+        self.variants: list[list[Part]] = []
+        self.chosen = 0
+        self._look: Look = "result"
+        self._outlined = False
+        self._opacity = 1.0
 
     @property
-    def slide_layer(self) -> Image:
-        """The layer of the slide it belongs to."""
-        return self.drawn.slide_layer
+    def parts(self) -> list[Part]:
+        """The boxes of the chosen variant; empty while the network is still at work."""
+        return self.variants[self.chosen] if self.variants else []
+
+    @property
+    def notes(self) -> list[str]:
+        """What the network had to do for lack of memory, each sentence once."""
+        every = (part.result for part in self.parts)
+        return list(dict.fromkeys(note for made in every for note in getattr(made, "notes", ())))
 
     @property
     def layers(self) -> list[Image]:
         """Its layers that the viewer still holds."""
         return [layer for layer in self._layers.values() if layer in self._viewer.layers]
 
-    @property
-    def visible(self) -> bool:
-        """Whether the result, and not the slide beneath, is seen."""
-        return any(layer.visible for layer in self.layers)
-
-    @visible.setter
-    def visible(self, value: bool) -> None:
-        for layer in self.layers:
-            layer.visible = value
-
     def show(self, box: Box, image: np.ndarray, shown: np.ndarray) -> None:
         """Show ``image`` (uint8 (h, w, 3)) over a level-0 box where ``shown`` (bool) is True."""
-        rgba = np.dstack([image, np.where(shown, 255, 0).astype(np.uint8)])
+        self._put(box, np.dstack([image, np.where(shown, 255, 0).astype(np.uint8)]))
+
+    def _put(self, box: Box, rgba: np.ndarray) -> None:
         layer = self._layers.get(box)
         if layer is None:
             self._layers[box] = self._add(box, rgba)
         elif layer in self._viewer.layers:
             layer.data = rgba
 
-    def show_parts(self, parts: list[Part]) -> None:
+    def show_variants(self, variants: list[list[Part]]) -> None:
         """Show the finished result, also when its preview was taken out of the layer list."""
         kept = self.layers
         self._layers = {box: layer for box, layer in self._layers.items() if layer in kept}
-        self.parts = parts
-        for part in parts:
-            self.show(part.box, part.image, part.changed)
+        self.variants = variants
+        self._draw()
+
+    def choose(self, variant: int) -> None:
+        """Show, and later accept, another variant."""
+        self.chosen = variant
+        self._draw()
+
+    def look_at(self, look: Look, outlined: bool, opacity: float) -> None:
+        """Show it another way; `opacity` 0 is the slide alone."""
+        redraw = (look, outlined) != (self._look, self._outlined)
+        self._look, self._outlined, self._opacity = look, outlined, opacity
+        if redraw:
+            self._draw()
+        for layer in self.layers:
+            layer.opacity = opacity
+
+    def _draw(self) -> None:
+        for part in self.parts:
+            rgba = picture(
+                self._look, part.before, part.image, part.changed, part.hole, self._outlined
+            )
+            self._put(part.box, rgba)
 
     def remove(self) -> None:
         """Take its layers away."""
@@ -95,6 +129,7 @@ class Proposal:
             translate=translate,
             units=self.session.units,
             axis_labels=("y", "x"),
+            opacity=self._opacity,
         )
         # the brush stays in the hand
         if active is not None and active in self._viewer.layers:

@@ -34,7 +34,22 @@ class Reasons:
 
     def run(self) -> str | None:
         """Why *Inpaint vessel* cannot be clicked, or None."""
+        missing = self._controller.making.engine.missing
+        return missing or self.ready()
+
+    def ready(self) -> str | None:
+        """Why nothing can be done to the slide's edits, or None."""
         return self.paint() or self._busy() or self._settling()
+
+    def batch(self) -> str | None:
+        """Why *Fill all* cannot be clicked, or None."""
+        making, settings = self._controller.making, self._controller.settings
+        if self.run() is None and settings.purpose == "synthesise":
+            return "A region is synthesised alone: choose Inpaint, Remove or Restore."
+        if self.run() is None and not making.count_annotated():
+            name = settings.label.replace("_", " ")
+            return f"No annotation of the class {name} lies on the slide: open a GeoJSON onto it."
+        return self.run()
 
     def review(self) -> str | None:
         """Why *Accept* and *Reject* cannot be clicked, or None."""
@@ -48,24 +63,24 @@ class Reasons:
         """Why *Undo* cannot be clicked, or None."""
         session = self._controller.session
         if session is not None and not session.edits.can_undo:
-            return self.run() or "This slide has no accepted edit to take back."
-        return self.run()
+            return self.ready() or "This slide has no accepted edit to take back."
+        return self.ready()
 
     def redo(self) -> str | None:
         """Why *Redo* cannot be clicked, or None."""
         session = self._controller.session
         if session is not None and not session.edits.can_redo:
-            return self.run() or "There is no edit that was taken back."
-        return self.run()
+            return self.ready() or "There is no edit that was taken back."
+        return self.ready()
 
     def export(self) -> str | None:
         """Why *Export pair* cannot be clicked, or None."""
         session = self._controller.session
         if session is not None and not session.edits.edits:
-            return self.run() or "There is no accepted edit to export: accept a proposal first."
+            return self.ready() or "There is no accepted edit to export: accept a proposal first."
         if not self._controller.folder.strip():
-            return self.run() or "Choose a folder to export to."
-        return self.run()
+            return self.ready() or "Choose a folder to export to."
+        return self.ready()
 
     def _settling(self) -> str | None:
         session = self._controller.session

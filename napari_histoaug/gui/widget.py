@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import napari.viewer
 from qtpy.QtCore import QEvent, QObject, Qt
@@ -19,7 +20,8 @@ from napari_histoaug.gui.preferences import preferences
 
 if TYPE_CHECKING:
     from napari_histoaug.annotations import ClassTable
-    from napari_histoaug.gui.work import Inpaint, LoadGenerator
+    from napari_histoaug.gui.engine import Engine
+    from napari_histoaug.gui.work import LoadGenerator
 
 
 class HistoaugWidget(QScrollArea):
@@ -28,7 +30,7 @@ class HistoaugWidget(QScrollArea):
     Parameters
     ----------
     napari_viewer : napari.viewer.Viewer
-    inpaint, load_generator, classes
+    inpaint, load_generator, classes, engine
         See :class:`~napari_histoaug.gui.controller.Controller`.
 
     Attributes
@@ -40,13 +42,18 @@ class HistoaugWidget(QScrollArea):
     def __init__(
         self,
         napari_viewer: napari.viewer.Viewer,
-        inpaint: Inpaint | None = None,
+        inpaint: Callable[..., Any] | None = None,
         load_generator: LoadGenerator | None = None,
         classes: ClassTable | None = None,
+        engine: Engine | None = None,
     ) -> None:
         super().__init__()
         self.controller = controller = Controller(
-            napari_viewer, inpaint=inpaint, load_generator=load_generator, classes=classes
+            napari_viewer,
+            inpaint=inpaint,
+            load_generator=load_generator,
+            engine=engine,
+            classes=classes,
         )
         chosen = preferences()
         controller.settings.device, controller.settings.model = chosen.device, chosen.model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,50 +10,42 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_histoaug.edits.record import Purpose
+from napari_histoaug.gui.engine import Engine
 from napari_histoaug.gui.geometry import Box
 from napari_histoaug.gui.holes import PlannedHole
 from napari_histoaug.gui.jobs import JobHandle
+from napari_histoaug.gui.label_source import BACKGROUND, LabelSource
+from napari_histoaug.gui.tasks import Settings
 
 if TYPE_CHECKING:
     from napari_histoaug.edits import EditRecord
-    from napari_histoaug.generation import Generator, InpaintResult
+    from napari_histoaug.edits.record import Made
+    from napari_histoaug.generation import Donor, Generator
     from napari_histoaug.gui.session import SlideSession
 
-Inpaint = Callable[..., "InpaintResult"]
 LoadGenerator = Callable[..., "Generator"]
-
-
-@dataclass
-class Settings:
-    """How to generate; what the panel *Generate* edits.
-
-    ``steps`` None means as many as the model asks for; ``model`` None means the bundled one.
-    """
-
-    label: str = "blood_vessel"
-    method: str = "pixel-time"
-    steps: int | None = None
-    seed: int = 0
-    device: str = "auto"
-    model: str | None = None
+SEVERAL = 8, 2  # holes at once on a graphics card and on a processor, where a batch gains little
 
 
 @dataclass
 class GeneratorShelf:
-    """Keeps the last generator, since loading one takes seconds."""
+    """Keeps the last generator, since loading one takes seconds; safe in several threads."""
 
     load: LoadGenerator
     _key: tuple[str | None, str] | None = None
     _generator: Any = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def get(self, model: str | None, device: str) -> Generator:
         """The generator, loaded when it is not the one kept."""
-        if self._key != (model, device):
-            self._generator = None  # let the old one go before the new one needs the memory
-            self._key = None
-            self._generator = self.load(model, device=device)
-            self._key = (model, device)
-        return self._generator
+        with self._lock:
+            if self._key != (model, device):
+                self._generator = None  # let the old one go before the new one needs the memory
+                self._key = None
+                self._generator = self.load(model, device=device)
+                self._key = (model, device)
+            return self._generator
 
     def has(self, model: str | None, device: str) -> bool:
         """Whether :meth:`get` would return at once."""
@@ -62,6 +55,11 @@ class GeneratorShelf:
     def classes(self) -> tuple[str, ...]:
         """The class names the kept generator knows; empty when none is kept."""
         return tuple(self._generator.classes) if self._generator is not None else ()
+
+    @property
+    def device(self) -> str:
+        """The device of the kept generator, such as "cuda"; empty when none is kept."""
+        return str(getattr(self._generator, "device", ""))
 
 
 @dataclass(frozen=True)
@@ -75,24 +73,44 @@ class Preview:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """A finished box: what was asked, what came out, and what made it."""
+    """A finished box: what was asked, what came out, and what made it.
+
+    Attributes
+    ----------
+    box : (y, x, height, width)
+        Level-0 pixels.
+    hole : bool or uint8 (height, width)
+        What was painted; the class values of a synthesised region.
+    before, image : uint8 (height, width, 3)
+    changed : bool (height, width)
+        The pixels that are generated.
+    result : Made
+        How, for the record; ``result.notes`` are for the user.
+    model, model_sha256 : str
+    purpose, classes
+        As in the record.
+    """
 
     box: Box
     hole: np.ndarray
     before: np.ndarray
-    result: InpaintResult
+    image: np.ndarray
+    changed: np.ndarray
+    result: Made
     model: str
     model_sha256: str
+    purpose: Purpose = "inpaint"
+    classes: tuple[str, ...] = ()
 
-    @property
-    def image(self) -> np.ndarray:
-        """uint8 (height, width, 3)."""
-        return self.result.image
 
-    @property
-    def changed(self) -> np.ndarray:
-        """bool (height, width): the pixels that are generated."""
-        return self.result.changed
+@dataclass(frozen=True)
+class Wanted:
+    """One hole of one variant."""
+
+    plan: PlannedHole
+    seed: int
+    label: str
+    before: np.ndarray
 
 
 @dataclass
@@ -103,50 +121,207 @@ class GenerateTask:
     plans: Sequence[PlannedHole]
     settings: Settings
     shelf: GeneratorShelf
-    inpaint: Inpaint
-    parts: list[Part] = field(default_factory=list)
+    engine: Engine
+    labels: LabelSource
 
-    def __call__(self, handle: JobHandle) -> list[Part]:
-        """Fill every planned hole.
+    def __call__(self, handle: JobHandle) -> list[list[Part]]:
+        """Fill every planned hole, as often as there shall be variants.
 
         Raises
         ------
         HistoaugError
             When the model cannot be loaded or used; :class:`Cancelled` when asked to stop.
         """
-        if not self.shelf.has(self.settings.model, self.settings.device):
-            handle.say("Loading the model…")
-        generator = self.shelf.get(self.settings.model, self.settings.device)
-        handle.check()
+        generator = loaded(handle, self.shelf, self.settings)
         handle.say("Reading the slide…")
         handle.clock.restart()
-        for index, plan in enumerate(self.plans):
-            self.parts.append(self._fill(handle, generator, index, plan))
+        if self.settings.purpose == "synthesise":
+            parts = self._synthesize(handle, generator)
+        else:
+            wanted = self._wanted(generator.classes)
+            if len(wanted) > 1 and self.settings.donors is None:
+                parts = self._fill_many(handle, generator, wanted)
+            else:
+                parts = [
+                    self._fill(handle, generator, wanted, index) for index in range(len(wanted))
+                ]
         handle.check()
-        return self.parts
+        each = len(self.plans)
+        return [parts[first : first + each] for first in range(0, len(parts), each)]
 
-    def _fill(self, handle: JobHandle, generator: Generator, index: int, plan: PlannedHole) -> Part:
-        before = self.session.read(plan.box)
+    def _wanted(self, classes: Sequence[str]) -> list[Wanted]:
         settings, count = self.settings, len(self.plans)
+        befores = [self.session.read(plan.box) for plan in self.plans]
+        labels = [settings.label] * count
+        if settings.purpose != "inpaint":
+            around = [self.labels.around(plan) for plan in self.plans]
+            # what the model was never taught is plain tissue to it
+            labels = [label if label in classes else BACKGROUND for label in around]
+        return [
+            # two vessels of one click shall not be twins
+            Wanted(plan, settings.seed + variant * count + index, labels[index], befores[index])
+            for variant in range(settings.variants)
+            for index, plan in enumerate(self.plans)
+        ]
+
+    def _fill(
+        self, handle: JobHandle, generator: Generator, all_wanted: Sequence[Wanted], index: int
+    ) -> Part:
+        wanted, count = all_wanted[index], len(all_wanted)
+        plan, before, settings = wanted.plan, wanted.before, self.settings
 
         def preview(image: np.ndarray) -> None:
             shown = plan.hole | np.any(image != before, axis=-1)
             handle.show(Preview(plan.box, np.array(image), shown))
 
-        result = self.inpaint(
+        donor = _donor(settings, wanted.seed)
+        start = {} if donor is None else {"donor": donor, "strength": settings.strength}
+        result = self.engine.inpaint(
             generator,
             before,
             plan.hole,
-            label=settings.label,
+            label=wanted.label,
             mpp=self.session.slide.mpp,
             method=settings.method,
             steps=settings.steps,
-            seed=settings.seed + index,  # two vessels of one click shall not be twins
+            seed=wanted.seed,
             progress=lambda done, total: handle.progress(index * total + done, count * total),
             cancelled=handle.cancelled,
             preview=preview,
+            **start,
         )
-        return Part(plan.box, plan.hole, before, result, str(generator.name), str(generator.sha256))
+        return self._part(generator, wanted, result)
+
+    def _fill_many(
+        self, handle: JobHandle, generator: Generator, wanted: Sequence[Wanted]
+    ) -> list[Part]:
+        """Fill holes in batches; those of one class go together."""
+        settings = self.settings
+        on_card = not str(getattr(generator, "device", "cpu")).startswith("cpu")
+        parts: dict[int, Part] = {}
+        for label in dict.fromkeys(one.label for one in wanted):
+            members = [i for i, one in enumerate(wanted) if one.label == label]
+            before, share = len(parts), len(members) / len(wanted)
+
+            def tell(done: int, total: int, before: int = before, share: float = share) -> None:
+                everything = round(total / share)
+                handle.progress(round(before / len(wanted) * everything) + done, everything)
+
+            results = self.engine.inpaint_many(
+                generator,
+                [wanted[i].before for i in members],
+                [wanted[i].plan.hole for i in members],
+                label=label,
+                mpp=self.session.slide.mpp,
+                method=settings.method,
+                steps=settings.steps,
+                seeds=[wanted[i].seed for i in members],
+                batch=SEVERAL[0] if on_card else SEVERAL[1],
+                progress=tell,
+                cancelled=handle.cancelled,
+            )
+            for i, result in zip(members, results, strict=True):
+                parts[i] = self._part(generator, wanted[i], result)
+        return [parts[i] for i in range(len(wanted))]
+
+    def _part(self, generator: Generator, wanted: Wanted, result: Any) -> Part:
+        plan = wanted.plan
+        return Part(
+            plan.box,
+            plan.hole,
+            wanted.before,
+            result.image,
+            result.changed,
+            result,
+            str(generator.name),
+            str(generator.sha256),
+            self.settings.purpose,
+        )
+
+    def _synthesize(self, handle: JobHandle, generator: Generator) -> list[Part]:
+        """Make the planned box anew from the label map, once for every variant."""
+        from napari_histoaug.generation.replay import join_region, values_for
+
+        settings, (plan,) = self.settings, self.plans
+        before, classes = self.session.read(plan.box), self.labels.classes.names
+        painted = self.labels.read(plan.box)
+        values = values_for(generator, painted, classes)
+        parts = []
+        for variant in range(settings.variants):
+
+            def tell(done: int, total: int, variant: int = variant) -> None:
+                handle.progress(variant * total + done, settings.variants * total)
+
+            def preview(image: np.ndarray) -> None:
+                handle.show(Preview(plan.box, np.array(image), plan.hole))
+
+            result = self.engine.synthesize(
+                generator,
+                values,
+                self.session.slide.mpp,
+                settings.steps,
+                settings.seed + variant,
+                method=settings.method,
+                progress=tell,
+                cancelled=handle.cancelled,
+                preview=preview,
+            )
+            image, changed = join_region(before, result.image)
+            parts.append(
+                Part(
+                    plan.box,
+                    np.where(changed, painted, 0).astype(np.uint8),
+                    before,
+                    image,
+                    changed,
+                    Region(_most(painted, classes), result),
+                    str(generator.name),
+                    str(generator.sha256),
+                    "synthesise",
+                    tuple(classes),
+                )
+            )
+        return parts
+
+
+class Region:
+    """What a synthesis says of itself, as a record wants it."""
+
+    donor: str | None = None
+    strength: float | None = None
+
+    def __init__(self, label: str, result: Any) -> None:
+        self.label = label
+        self.method: str = result.method
+        self.steps: int = result.steps
+        self.seed: int = result.seed
+        self.evaluations: int = result.evaluations
+        self.notes: tuple[str, ...] = result.notes
+
+
+def loaded(handle: JobHandle, shelf: GeneratorShelf, settings: Settings) -> Generator:
+    """The generator, and a word about it when it has to be loaded first."""
+    if not shelf.has(settings.model, settings.device):
+        handle.say("Loading the model…")
+    generator = shelf.get(settings.model, settings.device)
+    handle.check()
+    return generator
+
+
+def _most(painted: np.ndarray, classes: Sequence[str]) -> str:
+    """The class that covers most of a map, of those painted in it."""
+    counts = np.bincount(painted.ravel(), minlength=len(classes) + 1)[1:]
+    return classes[int(counts.argmax())] if counts.any() else BACKGROUND
+
+
+def _donor(settings: Settings, seed: int) -> Donor | None:
+    if settings.donors is None:
+        return None
+    from napari_histoaug.generation.donors import choose, read_donor, read_donors
+
+    if settings.donor is not None:
+        return read_donor(settings.donors / f"{settings.donor}.png")
+    return choose(read_donors(settings.donors), seed)
 
 
 def accept(handle: JobHandle, session: SlideSession, parts: Sequence[Part]) -> list[EditRecord]:
@@ -166,7 +341,15 @@ def _record(session: SlideSession, part: Part) -> EditRecord:
     """The provenance of a finished box."""
     from napari_histoaug.edits import EditRecord
 
-    return EditRecord.of(session.slide, part.box, part.result, part.model, part.model_sha256)
+    return EditRecord.of(
+        session.slide,
+        part.box,
+        part.result,
+        part.model,
+        part.model_sha256,
+        purpose=part.purpose,
+        classes=part.classes,
+    )
 
 
 def export(handle: JobHandle, session: SlideSession, folder: Path, value: int) -> Path:

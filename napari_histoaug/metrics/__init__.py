@@ -28,7 +28,7 @@ from napari_histoaug.metrics.intervals import (
     summary,
 )
 from napari_histoaug.metrics.objects import Matching, label_objects, match_objects
-from napari_histoaug.metrics.sharpness import Seam, seam_score, sharpness_ratio
+from napari_histoaug.metrics.sharpness import Seam, seam_map, seam_score, sharpness_ratio
 
 __all__ = [
     "FIGURES",
@@ -52,6 +52,7 @@ __all__ = [
     "nearest",
     "overlap",
     "pooled",
+    "seam_map",
     "seam_score",
     "sharpness_ratio",
     "summary",

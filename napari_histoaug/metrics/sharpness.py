@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ from napari_histoaug.metrics.errors import MetricError
 Image = npt.NDArray[np.uint8]
 Bool = npt.NDArray[np.bool_]
 Float = npt.NDArray[np.float32]
+_T = TypeVar("_T", bound=np.generic)
 
 RING = 32  # px around a hole that it is compared with
 BAND = 8  # px on either side of a border whose mean colours are compared
@@ -109,7 +111,37 @@ def seam_score(image: Image, hole: Bool, band: int = BAND) -> Seam | None:
     return Seam(float(border.mean() / max(tissue.mean(), 1e-6)), float(np.abs(step).max()))
 
 
-def _pairs(mask: Bool, axis: int) -> tuple[Bool, Bool]:
+def seam_map(image: Image, hole: Bool, band: int = BAND) -> Float:
+    """How much every pixel of a border shows.
+
+    Parameters
+    ----------
+    image, hole, band
+        As for :func:`seam_score`.
+
+    Returns
+    -------
+    float32, (H, W)
+        At pixels on both sides of the border the largest step of optical density across it,
+        relative to the mean step in the same tissue within `band`; 0 elsewhere. The border of good
+        tissue shows values around 1.
+    """
+    hole = _checked(image, hole)
+    density = optical_density(image)
+    near = ndimage.distance_transform_edt(hole) + ndimage.distance_transform_edt(~hole) <= band
+    shown, inside = np.zeros(hole.shape, np.float32), []
+    for axis in (0, 1):
+        steps = np.abs(np.diff(density, axis=axis)).mean(2)
+        first, second = _pairs(hole, axis)
+        inside.append(steps[(first == second) & np.logical_and(*_pairs(near, axis))])
+        across = np.where(first != second, steps, 0)
+        for side in _pairs(shown, axis):
+            np.maximum(side, across, out=side)
+    tissue = np.concatenate(inside)
+    return shown / np.float32(max(tissue.mean() if tissue.size else 0.0, 1e-6))
+
+
+def _pairs(mask: npt.NDArray[_T], axis: int) -> tuple[npt.NDArray[_T], npt.NDArray[_T]]:
     """A mask's pixels and their next neighbours along an axis."""
     return (mask[:-1], mask[1:]) if axis == 0 else (mask[:, :-1], mask[:, 1:])
 

@@ -94,7 +94,7 @@ def test_another_takes_the_next_seed(desk):
     desk.click(desk.widget.review_panel.another_button)
     desk.wait_proposal()
     assert [call["seed"] for call in desk.network.calls] == [0, 1]
-    assert desk.widget.generate_panel.seed_box.value() == 1
+    assert desk.widget.generate_panel.options.seed_box.value() == 1
 
 
 def test_outlines_serve_as_masks_and_stay(desk):
@@ -188,15 +188,15 @@ def test_a_broken_model_is_a_sentence_and_the_panel_can_be_used_again(desk):
     def broken(source, device):
         raise HistoaugError("The model folder x lacks the tensor conv_in.weight; choose another.")
 
-    working = desk.controller._shelf.load
-    desk.controller._shelf.load = broken
+    working = desk.controller.shelf.load
+    desk.controller.shelf.load = broken
     desk.paint_here()
     desk.paint()
     desk.run()
     desk.wait_idle()
     assert "lacks the tensor" in desk.widget.generate_panel.progress_label.text()
     assert desk.controller.proposal is None
-    desk.controller._shelf.load = working
+    desk.controller.shelf.load = working
     desk.run()
     desk.wait_proposal()
     assert desk.controller.sentence == ""
@@ -257,12 +257,12 @@ def test_every_control_has_a_tooltip(desk):
 
 
 def test_the_options_reach_the_network(desk):
-    panel = desk.widget.generate_panel
+    panel = desk.widget.generate_panel.options
     panel.method_box.setCurrentText("repaint")
     panel.steps_box.setValue(7)
     panel.seed_box.setValue(12)
     panel.device_box.setCurrentText("cpu")
-    panel.model_edit.setText("mine")
+    panel.model_box.setCurrentText("mine")
     part = desk.propose()
     assert desk.network.loads == [("mine", "cpu")]
     assert (part.result.method, part.result.steps, part.result.seed) == ("repaint", 7, 12)
@@ -271,10 +271,10 @@ def test_the_options_reach_the_network(desk):
 def test_hiding_the_proposal_shows_the_slide(desk):
     desk.propose()
     (layer,) = desk.controller.proposal.layers
-    desk.widget.review_panel.before_box.setChecked(True)
-    assert not layer.visible
-    desk.widget.review_panel.before_box.setChecked(False)
-    assert layer.visible
+    desk.widget.review_panel.blend.setValue(0)
+    assert layer.opacity == 0
+    desk.widget.review_panel.blend.setValue(40)
+    assert layer.opacity == 0.4
 
 
 def test_taking_the_proposal_out_of_the_layer_list_rejects_it(desk):

@@ -1,34 +1,19 @@
-"""Panel 3: the button, how far it is, and how it does it."""
+"""Panel 3: what to make, the button, how far it is, and how it does it."""
 
 from __future__ import annotations
 
 from qtpy.QtGui import QIcon
-from qtpy.QtWidgets import (
-    QComboBox,
-    QFormLayout,
-    QLineEdit,
-    QProgressBar,
-    QPushButton,
-    QSizePolicy,
-    QSpinBox,
-    QWidget,
-)
+from qtpy.QtWidgets import QComboBox, QProgressBar, QPushButton, QWidget
 from superqt import QCollapsible
 
 from napari_histoaug.gui.controller import Controller
 from napari_histoaug.gui.jobs import Progress
-from napari_histoaug.gui.panels.common import NEXT_STEP, WARNING, Panel, explain, note
+from napari_histoaug.gui.panels.common import NEXT_STEP, WARNING, Panel, explain, note, row
+from napari_histoaug.gui.panels.options import Options
+from napari_histoaug.gui.tasks import PACES, TASKS, task_of, verb
 
-RUN, CANCEL = "Inpaint vessel", "Cancel"
-METHODS = {
-    "pixel-time": "Fast: every pixel has its own time. About 20 steps.",
-    "repaint": "RePaint as published: slow, 2410 steps.",
-    "langevin": "Langevin corrections at each level: slow.",
-    "turbo": "Preset: pixel-time with 20 steps of a better solver.",
-    "draft": "Preset: the same with 10 steps, for a first look.",
-    "fast": "Preset: a short Langevin run, 51 steps.",
-}
-DEVICES = ("auto", "cpu", "cuda", "mps")
+CANCEL = "Cancel"
+OWN_PACE = "As under Advanced"
 
 
 class GeneratePanel(Panel):
@@ -38,96 +23,82 @@ class GeneratePanel(Panel):
         super().__init__("3  Generate")
         self._controller = controller
         self._was_busy = False
-        self.run_button = QPushButton(RUN)
+        self.task_box, self.pace_box = QComboBox(), QComboBox()
+        for number, task in enumerate(TASKS):
+            self.task_box.addItem(task.title, task.purpose)
+            self.task_box.setItemData(number, task.tip, 3)  # Qt.ToolTipRole
+        for number, pace in enumerate(PACES):
+            self.pace_box.addItem(pace.title, pace.method)
+            self.pace_box.setItemData(number, pace.tip, 3)
+        self.pace_box.addItem(OWN_PACE)
+        self.run_button = QPushButton()
+        self.estimate = note()
+        self.batch_button = QPushButton("Fill all annotated")
         self.progress_bar = QProgressBar()
         self.progress_bar.setTextVisible(False)
         self.progress_bar.setFixedHeight(6)
         self.progress_label = note()
-        self.advanced = self._folded(self._options())
-        for widget in (self.run_button, self.progress_bar, self.progress_label, self.advanced):
+        self.options = Options(controller)
+        self.advanced = _folded(self.options)
+        self.rows.addLayout(row(self.task_box, self.pace_box))
+        for widget in (
+            self.run_button,
+            self.estimate,
+            self.progress_bar,
+            self.progress_label,
+            self.batch_button,
+            self.advanced,
+        ):
             self.rows.addWidget(widget)
+        self.task_box.activated.connect(self._choose_task)
+        self.pace_box.activated.connect(self._choose_pace)
         self.run_button.clicked.connect(self._clicked)
+        self.batch_button.clicked.connect(lambda: controller.making.fill_annotated())
         controller.progressed.connect(self._show_progress)
-
-    @staticmethod
-    def _folded(content: QWidget) -> QCollapsible:
-        # its own icons are drawn black, also on a dark theme
-        fold = QCollapsible("▸ Advanced", collapsedIcon=QIcon(), expandedIcon=QIcon())
-        fold.addWidget(content)
-        fold.setContentsMargins(0, 0, 0, 0)
-        fold.toggleButton().setStyleSheet("background: transparent; text-align: left;")
-        fold.toggleButton().setToolTip("Method, steps, seed, device and model.")
-        fold.toggled.connect(lambda on: fold.setText("▾ Advanced" if on else "▸ Advanced"))
-        layout = fold.layout()
-        if layout is not None:
-            layout.setContentsMargins(0, 0, 0, 0)
-        return fold
-
-    def _options(self) -> QWidget:
-        settings = self._controller.settings
-        self.method_box = QComboBox()
-        for method, tip in METHODS.items():
-            self.method_box.addItem(method)
-            self.method_box.setItemData(self.method_box.count() - 1, tip, 3)  # Qt.ToolTipRole
-        self.steps_box = QSpinBox()
-        self.steps_box.setRange(0, 1000)
-        self.steps_box.setSpecialValueText("auto")
-        self.seed_box = QSpinBox()
-        self.seed_box.setRange(0, 2**31 - 1)
-        self.device_box = QComboBox()
-        self.device_box.addItems(DEVICES)
-        self.model_edit = QLineEdit(settings.model or "")
-        self.model_edit.setPlaceholderText("bundled")
-        tips = {
-            "Method": (self.method_box, "How the hole is filled.\n" + _listed(METHODS)),
-            "Steps": (
-                self.steps_box,
-                "Network evaluations: more is slower, often better; auto is the model's choice.",
-            ),
-            "Seed": (self.seed_box, "The same seed gives the same vessel again."),
-            "Device": (
-                self.device_box,
-                "Where the network runs; auto takes a GPU if there is one.",
-            ),
-            "Model": (self.model_edit, "A generator folder or name; empty is the bundled model."),
-        }
-        box = QWidget()
-        form = QFormLayout(box)
-        form.setContentsMargins(0, 0, 0, 0)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
-        for title, (widget, tip) in tips.items():
-            widget.setToolTip(tip)
-            widget.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-            form.addRow(title, widget)
-        self._connect_options()
-        return box
-
-    def _connect_options(self) -> None:
-        settings = self._controller.settings
-        self.method_box.currentTextChanged.connect(lambda text: setattr(settings, "method", text))
-        self.steps_box.valueChanged.connect(lambda n: setattr(settings, "steps", n or None))
-        self.seed_box.valueChanged.connect(lambda n: setattr(settings, "seed", n))
-        self.device_box.currentTextChanged.connect(lambda text: setattr(settings, "device", text))
-        self.model_edit.textChanged.connect(
-            lambda text: setattr(settings, "model", text.strip() or None)
-        )
 
     def refresh(self) -> None:
         """Show whether it runs, and the settings."""
         controller, settings = self._controller, self._controller.settings
+        task = task_of(settings.purpose)
+        self.task_box.setCurrentIndex(TASKS.index(task))
+        self.task_box.setToolTip(task.tip)
+        self._refresh_pace()
         running = controller.generating
-        self.run_button.setText(CANCEL if running else RUN)
+        self.run_button.setText(CANCEL if running else verb(settings))
         if running:
-            explain(self.run_button, "Stop at the next step; nothing is kept.", None)
+            explain(self.run_button, "Stop at the next step; nothing half-made is kept.", None)
             self.run_button.setStyleSheet("")
         else:
-            explain(
-                self.run_button,
-                "Fill what is painted with generated tissue. The slide itself is never changed.",
-                controller.why_not.run(),
-            )
+            purpose = f"{task.tip} The slide itself is never changed."
+            explain(self.run_button, purpose, controller.why_not.run())
             self.run_button.setStyleSheet("" if controller.proposal else NEXT_STEP)
-        busy = self._ours()
+        explain(
+            self.batch_button,
+            "Fill every annotated outline of the chosen class, and accept each result.",
+            controller.why_not.batch(),
+        )
+        self.batch_button.setVisible(controller.making.has_annotations)
+        self._refresh_progress()
+        self.options.refresh()
+
+    def _refresh_pace(self) -> None:
+        controller, settings = self._controller, self._controller.settings
+        plain = [pace.method for pace in PACES]
+        own = settings.method not in plain or settings.steps is not None
+        index = len(PACES) if own else plain.index(settings.method)
+        self.pace_box.setCurrentIndex(index)
+        tip = "How carefully." if own else PACES[index].tip
+        self.pace_box.setToolTip(f"{tip}\nMore evaluations take longer and often look better.")
+        missing = controller.making.engine.missing
+        said = [controller.making.timing.said(settings), controller.device_said()]
+        self.estimate.setText(missing or " · ".join(part for part in said if part))
+        self.estimate.setStyleSheet(WARNING if missing else "")
+        self.estimate.setToolTip(
+            "Measured on this machine with an ordinary vessel, once a session; and the device."
+        )
+
+    def _refresh_progress(self) -> None:
+        controller, busy = self._controller, self._ours()
         self.progress_bar.setVisible(busy)
         self.progress_label.setVisible(busy or bool(controller.sentence))
         self.progress_label.setStyleSheet("" if busy else WARNING)
@@ -136,20 +107,28 @@ class GeneratePanel(Panel):
         elif not busy:
             self.progress_label.setText(controller.sentence)
         self._was_busy = busy
-        self.method_box.setCurrentText(settings.method)
-        self.steps_box.setValue(settings.steps or 0)
-        self.seed_box.setValue(settings.seed)
-        self.device_box.setCurrentText(settings.device)
 
     def _ours(self) -> bool:
         """Whether the running job is followed here; an overview is in the panel *Slide*."""
         return self._controller.busy and not self._controller.overview.building
 
+    def _choose_task(self, index: int) -> None:
+        self._controller.settings.purpose = TASKS[index].purpose
+        self._controller.changed.emit()
+
+    def _choose_pace(self, index: int) -> None:
+        if index < len(PACES):
+            settings = self._controller.settings
+            settings.method, settings.steps = PACES[index].method, None
+        else:
+            self.advanced.expand(animate=False)
+        self._controller.changed.emit()
+
     def _clicked(self) -> None:
         if self._controller.generating:
             self._controller.cancel()
         else:
-            self._controller.run()
+            self._controller.making.run()
 
     def _show_progress(self, news: Progress | str) -> None:
         if not self._ours():
@@ -165,5 +144,15 @@ class GeneratePanel(Panel):
             self.progress_label.setText(news)
 
 
-def _listed(tips: dict[str, str]) -> str:
-    return "\n".join(f"{name}: {tip}" for name, tip in tips.items())
+def _folded(content: QWidget) -> QCollapsible:
+    # its own icons are drawn black, also on a dark theme
+    fold = QCollapsible("▸ Advanced", collapsedIcon=QIcon(), expandedIcon=QIcon())
+    fold.addWidget(content)
+    fold.setContentsMargins(0, 0, 0, 0)
+    fold.toggleButton().setStyleSheet("background: transparent; text-align: left;")
+    fold.toggleButton().setToolTip("Variants, seed, real vessels, method, device and model.")
+    fold.toggled.connect(lambda on: fold.setText("▾ Advanced" if on else "▸ Advanced"))
+    layout = fold.layout()
+    if layout is not None:
+        layout.setContentsMargins(0, 0, 0, 0)
+    return fold

@@ -74,7 +74,7 @@ class SlidePanel(Panel):
         if building:
             explain(self.overview_button, "Stop at the next tile; nothing is kept.", None)
         else:
-            reason = self._controller.why_not.run()
+            reason = self._controller.why_not.ready()
             explain(self.overview_button, overview.purpose() or BUILD, reason)
 
     def _show_progress(self, news: Progress | str) -> None:
