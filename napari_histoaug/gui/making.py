@@ -143,8 +143,12 @@ class Making:
         """What is said of the slide's classes now, by annotations and by paint."""
         controller = self.controller
         classes, painting = controller.classes, controller.painting
-        values = range(1, len(classes.names) + 1)
-        drawings = {value: painting.snapshot(slide_layer, value).drawings[:1] for value in values}
+        drawings = {}
+        for value in range(1, len(classes.names) + 1):
+            drawn = painting.snapshot(slide_layer, value)
+            # outlines have no class of their own: they are the holes
+            strokes = len(drawn.drawings) - bool(drawn.outline_indices)
+            drawings[value] = drawn.drawings[:strokes]
         return LabelSource(classes, self._documents(session), drawings)
 
     def _documents(self, session: SlideSession) -> list[Document]:
