@@ -42,8 +42,8 @@ def judge_images(config: ImageEvaluation, say: Say) -> Judged:
     extractor = choose_extractor(config.extractor, config.weights, config.resize)
     real, made = (_pictures(folder) for folder in (config.real, config.generated))
     say(f"{len(real)} real and {len(made)} generated pictures; {extractor.name}")
-    features = [_features(extractor, paths) for paths in (real, made)]
-    figures: dict[str, Any] = {"whole": _distances(*features, config)}
+    features = (_features(extractor, real), _features(extractor, made))
+    figures: dict[str, Any] = {"whole": _distances(features[0], features[1], config)}
     notes = _warnings(*features)
     rows = _rows("whole picture", figures["whole"])
     if config.lpips is not None:
@@ -156,7 +156,8 @@ def _holes(
             figures[name] = asdict(quartiles(np.array(values)))
     rows = _rows("hole", figures)
     if len(crops[0]) > max(1, config.neighbours):
-        distances = _distances(*(extractor(np.stack(each)) for each in crops), config)
+        ours, theirs = (extractor(np.stack(each)) for each in crops)
+        distances = _distances(ours, theirs, config)
         figures["crops"] = distances
         rows += _rows(f"crop of the hole, N = {len(crops[0])}", distances)
     return figures, rows
