@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_histoaug.cli.data_set import extract, leakage
+from napari_histoaug.cli.exporting import class_table, export
 from napari_histoaug.cli.files import output_folder
 from napari_histoaug.cli.finding import segment
 from napari_histoaug.cli.model import model_app
@@ -18,7 +19,6 @@ from napari_histoaug.cli.progress import StepLine
 from napari_histoaug.errors import HistoaugError
 
 if TYPE_CHECKING:
-    from napari_histoaug.annotations import ClassTable
     from napari_histoaug.generation import Generator
 
 app = typer.Typer(
@@ -32,6 +32,7 @@ app.add_typer(model_app, name="model")
 app.command()(extract)
 app.command()(leakage)
 app.command()(segment)
+app.command()(export)
 
 
 class Preset(StrEnum):
@@ -272,37 +273,6 @@ def donors(
     typer.echo(f"{kept} donors; see {out}")
 
 
-@app.command()
-@plainly
-def export(
-    slide: SlidePath,
-    out: OutFolder,
-    classes: Annotated[
-        str, typer.Option(help="Class table for the mask values: breast, heart or a YAML file.")
-    ] = "breast",
-) -> None:
-    """Export every accepted edit of a slide as an image and mask pair with a manifest row."""
-    from napari_histoaug.edits import EditStore
-    from napari_histoaug.patches import PairRow, export_pair
-    from napari_histoaug.slides import open_slide
-
-    table = _class_table(classes)
-    with open_slide(slide) as opened:
-        store = EditStore.open(opened)
-        if not store.edits:
-            raise HistoaugError(
-                f"{opened.path.name} has no accepted edit; accept one in napari or with "
-                "histoaug inpaint --accept."
-            )
-        values = [table.value_of(edit.label) for edit in store.edits]
-        for edit, value in zip(store.edits, values, strict=True):
-            synthetic = store.synthetic(*edit.box)
-            image = store.read_block(opened, *edit.box)
-            mask = store.painted(edit).astype("uint8") * value
-            row = PairRow.from_edit(edit, opened.slide_id(), float(synthetic.mean()))
-            typer.echo(str(export_pair(out, image, mask, row)))
-
-
 @app.command("annotations")
 @plainly
 def describe_annotations(
@@ -328,7 +298,7 @@ def describe_annotations(
         typer.echo(placement.sentence or "All polygons lie inside the slide.")
         typer.echo(f"Coordinates count from the corner of the {placement.frame.name}.")
     if classes is not None:
-        _class_table(classes).check(index.class_counts(), file.name)
+        class_table(classes).check(index.class_counts(), file.name)
     broken = [problem for problem in index.problems if not problem.kept]
     if broken:
         raise HistoaugError(f"{len(broken)} features of {file.name} are broken.")
@@ -359,11 +329,3 @@ def _load(model: str | None, device: str, compiled: bool) -> Generator:
 def _say(notes: Sequence[str]) -> None:
     for note in notes:
         typer.echo(note, err=True)
-
-
-def _class_table(name: str) -> ClassTable:
-    from napari_histoaug.annotations import ClassTable
-
-    if name.lower().endswith((".yaml", ".yml")):
-        return ClassTable.from_yaml(name)
-    return ClassTable.preset(name)

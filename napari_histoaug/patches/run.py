@@ -108,7 +108,12 @@ class Report(NamedTuple):
 
 
 def run_extraction(
-    config: ExtractConfig, pool: Pool, say: Callable[[str], None] = lambda line: None
+    config: ExtractConfig,
+    pool: Pool,
+    say: Callable[[str], None] = lambda line: None,
+    *,
+    jobs: list[SlideJob] | None = None,
+    recipe: Recipe | None = None,
 ) -> Report:
     """Extract the patches of all slides; goes on where an earlier run of the same config stopped.
 
@@ -119,14 +124,18 @@ def run_extraction(
         Does the steps.
     say : callable
         Told one line a slide, for the screen: it may name files.
+    jobs : list of SlideJob, optional
+        Instead of those that the configuration lists.
+    recipe : Recipe, optional
+        Instead of the configuration's.
 
     Raises
     ------
     PatchError
         When another run holds the folder, or it holds patches of another configuration.
     """
-    recipe = config.recipe()
-    jobs = list_slides(config.slides, config.annotations)
+    recipe = recipe or config.recipe()
+    jobs = list_slides(config.slides, config.annotations) if jobs is None else jobs
     held_out = _held_out(config, jobs)
     with RunLock(recipe.out) as lock:
         _claim(recipe)

@@ -85,6 +85,7 @@ class FakeNetwork:
             seconds=0.0,
             donor=None,
             strength=None,
+            notes=(),
         )
 
     def _wait(self, cancelled: Callable[[], bool] | None) -> None:

@@ -23,11 +23,13 @@ from PIL import Image
 from napari_histoaug import generation
 from napari_histoaug.annotations import Document, Feature, write_geojson
 from napari_histoaug.cli import main
+from napari_histoaug.exports import Kind
 from napari_histoaug.gui.reader import slide_layer
 from napari_histoaug.gui.widget import HistoaugWidget
 from napari_histoaug.slides import open_slide
 
 PHI = "PHI-JANE-DOE-19631"
+DRAWN = (Kind.PATCHES, Kind.OUTLINES, Kind.LABELS)
 LABEL_COLOUR = (11, 222, 33)
 TEXT_TAGS = {
     "DocumentName": 269, "Make": 271, "Model": 272, "PageName": 285, "Software": 305,
@@ -193,7 +195,10 @@ def on_the_command_line(path, folder):
     assert main(["info", "--id", str(path)]) == 0
     inpaint = ["inpaint", str(path), "--mask", str(outline), "--out", str(folder / "filled")]
     assert main([*inpaint, "--accept"]) == 0
-    assert main(["export", str(path), "--out", str(folder / "exported")]) == 0
+    export = ["export", str(path), "--out", str(folder / "exported"), "--size", "128"]
+    for kind in Kind:
+        given = ["--annotations", str(outline)] if kind in DRAWN else []
+        assert main([*export, "--what", kind.value, *given]) == 0, kind
 
 
 def test_no_identifier_reaches_a_file(

@@ -109,8 +109,9 @@ class GeneratePanel(Panel):
         self._was_busy = busy
 
     def _ours(self) -> bool:
-        """Whether the running job is followed here; an overview is in the panel *Slide*."""
-        return self._controller.busy and not self._controller.overview.building
+        """Whether the running job is followed here, not in the panel *Slide* or *Export*."""
+        elsewhere = self._controller.overview.building or self._controller.exporting.running
+        return self._controller.busy and not elsewhere
 
     def _choose_task(self, index: int) -> None:
         self._controller.settings.purpose = TASKS[index].purpose
