@@ -16,15 +16,9 @@ from napari.utils.notifications import show_error, show_info, show_warning
 from napari_histoaug.errors import HistoaugError
 from napari_histoaug.gui import work
 from napari_histoaug.gui.arrangement import arrange, show_scale_bar
-<<<<<<< HEAD
 from napari_histoaug.gui.canvas import PaintCanvas
 from napari_histoaug.gui.engine import Engine
-=======
-from napari_histoaug.gui.canvas import CANVAS_LIMIT, PaintCanvas
 from napari_histoaug.gui.exporting import Exporting
-from napari_histoaug.gui.geometry import Box
-from napari_histoaug.gui.holes import plan_holes
->>>>>>> 8cc832f (Exports get a room: patches around edits or over the slide, outlines, label images, flattened slides with a provenance mask, the journal; in the panel and as histoaug export --what)
 from napari_histoaug.gui.job_desk import JobDesk, explained
 from napari_histoaug.gui.jobs import JobCallbacks
 from napari_histoaug.gui.making import Making
@@ -68,17 +62,14 @@ class Controller(JobDesk):
         Why an action is not possible now.
     overview : Overview
         The coarse levels that the slide's file lacks, and making them.
-<<<<<<< HEAD
     making : Making
         Generating.
     reviewing : Reviewing
         Looking at proposals, accepting, undoing.
     mark : SyntheticMark
         The warning over generated pixels.
-=======
     exporting : Exporting
         What is exported besides single pairs.
->>>>>>> 8cc832f (Exports get a room: patches around edits or over the slide, outlines, label images, flattened slides with a provenance mask, the journal; in the panel and as histoaug export --what)
     """
 
     def __init__(
@@ -107,14 +98,10 @@ class Controller(JobDesk):
         self.painting.changed.connect(self.changed.emit)
         self.why_not = Reasons(self)
         self.overview = Overview(self)
-<<<<<<< HEAD
         self.making = Making(self, engine)
         self.reviewing = Reviewing(self)
         self.mark = SyntheticMark(self)
-=======
         self.exporting = Exporting(self)
-        self._number = 0
->>>>>>> 8cc832f (Exports get a room: patches around edits or over the slide, outlines, label images, flattened slides with a provenance mask, the journal; in the panel and as histoaug export --what)
         self._closed = False
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_removed)
