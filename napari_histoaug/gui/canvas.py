@@ -99,6 +99,11 @@ class PaintCanvas:
         """Bool (height, width): the pixels painted since they were saved last."""
         return np.asarray(self.layer.data) != self._saved
 
+    def revert(self, region: tuple[slice, slice], which: np.ndarray) -> None:
+        """Take back unsaved pixels: those of a region where `which` is True."""
+        self.layer.data[region][which] = self._saved[region][which]
+        self.layer.refresh()
+
     def save(self, history: StrokeHistory) -> Change | None:
         """Write what is not saved yet to the store, as one step of the history.
 

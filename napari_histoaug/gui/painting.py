@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,9 @@ from napari_histoaug.gui.brush import BrushSizes
 from napari_histoaug.gui.canvas import CANVAS_LIMIT, PaintCanvas
 from napari_histoaug.gui.following import ViewFollower
 from napari_histoaug.gui.geometry import Box, intersect
+from napari_histoaug.gui.ground import leave_glass_out
 from napari_histoaug.gui.holes import Drawing
+from napari_histoaug.gui.tools import Toolbox
 from napari_histoaug.gui.visit import Visit
 
 if TYPE_CHECKING:
@@ -29,6 +32,16 @@ if TYPE_CHECKING:
 
 UNDO = KeyMod.CtrlCmd | KeyCode.KeyZ
 REDO = KeyMod.CtrlCmd | KeyMod.Shift | KeyCode.KeyZ
+TOOL_KEYS = {
+    "lasso": KeyMod.Shift | KeyCode.KeyL,
+    "wand": KeyMod.Shift | KeyCode.KeyW,
+    "vessel": KeyMod.Shift | KeyCode.KeyS,
+}
+"""Of the tools that napari does not have; it has keys for the others."""
+ON_GLASS = (
+    "What was painted on the glass was left out; to paint there, switch off Keep to the tissue "
+    "under Advanced."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +70,8 @@ class Painting:
         That of the slide worked on, once something is or was painted there.
     sizes : BrushSizes
         Of brush and eraser, for all canvases.
+    toolbox : Toolbox
+        The tool in the hand, for all canvases.
     follows : bool
         The canvas follows the view.
     limit : int
@@ -75,6 +90,7 @@ class Painting:
         self._slide_layer: Image | None = None
         self._closed = False
         self.sizes = BrushSizes()
+        self.toolbox = Toolbox(tell)
         self.follows = True
         self.limit = CANVAS_LIMIT
         self._follower = ViewFollower(viewer, self._fit_brush, self._rested)
@@ -106,7 +122,8 @@ class Painting:
         visit.store.use_classes(classes.names)
         canvas = visit.paint_here(value, self.limit)
         if is_new:
-            self._listen(visit, canvas.layer)
+            self._listen(visit, canvas)
+            self.toolbox.choose(self.toolbox.tool or "brush", canvas.layer)
         self.sizes.apply(canvas.layer, self._zoom)
         return canvas
 
@@ -162,9 +179,26 @@ class Painting:
         if change is not None and canvas and intersect(change.box, canvas.box) is None:
             self._viewer.status = away
 
+    def choose_tool(self, tool: str) -> None:
+        """Take a tool into the hand; the canvas is selected, so that it works at once."""
+        canvas = self.canvas
+        self.toolbox.choose(tool, None if canvas is None else canvas.layer)
+        if canvas is not None:
+            self._viewer.layers.selection.active = canvas.layer
+        self._fit_brush()
+        self.changed.emit()
+
     def set_brush_on_screen(self, on_screen: bool) -> None:
         """Let brush and eraser keep their size on the screen while zooming, or on the tissue."""
         self.sizes.set_on_screen(on_screen, self._zoom)
+        self._fit_brush()
+
+    def set_size(self, size: float) -> None:
+        """Make the brush, or the eraser when that is in the hand, this wide."""
+        if self.toolbox.tool == "eraser":
+            self.sizes.eraser = size
+        else:
+            self.sizes.brush = size
         self._fit_brush()
 
     # ---- outlines ------------------------------------------------------------------------------
@@ -247,17 +281,36 @@ class Painting:
         self._visits.append(visit)
         return visit
 
-    def _listen(self, visit: Visit, layer: Labels) -> None:
+    def _listen(self, visit: Visit, canvas: PaintCanvas) -> None:
+        layer = canvas.layer
         layer.events.paint.connect(lambda event: self._on_stroke(visit))
-        layer.events.mode.connect(self._fit_brush)
+        layer.events.mode.connect(lambda event: self._on_mode(layer))
         layer.events.brush_size.connect(lambda event: self._on_brush_size(layer))
         layer.bind_key(UNDO, lambda layer: self.undo(), overwrite=True)
         layer.bind_key(REDO, lambda layer: self.redo(), overwrite=True)
+        for tool, key in TOOL_KEYS.items():
+            layer.bind_key(key, functools.partial(self._take, tool), overwrite=True)
+        self.toolbox.attend(visit, canvas)
+
+    def _take(self, tool: str, layer: Labels) -> None:
+        self.choose_tool(tool)
 
     def _on_stroke(self, visit: Visit) -> None:
-        """Save a stroke that has ended; again in a moment, since napari tells some too early."""
+        """Keep a stroke that has ended; again in a moment, since napari tells some too early."""
+        self._keep(visit)
+        QTimer.singleShot(0, lambda: self._keep(visit))
+
+    def _keep(self, visit: Visit) -> None:
+        """Save the stroke that just ended, without what lies on the glass."""
+        careful = self.toolbox.settings.keep_to_tissue and not visit.session.rough
+        if careful and visit.canvas and leave_glass_out(visit.session, visit.canvas):
+            self._tell(ON_GLASS)
         self._save(visit)
-        QTimer.singleShot(0, lambda: self._save(visit))
+
+    def _on_mode(self, layer: Labels) -> None:
+        if self.toolbox.learn(layer):
+            self.changed.emit()
+        self._fit_brush()
 
     def _save(self, visit: Visit) -> None:
         try:

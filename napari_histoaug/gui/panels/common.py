@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import QGroupBox, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from superqt import QCollapsible
 
 WARNING = "color: #d9822b;"
 
@@ -41,3 +43,18 @@ def note(text: str = "") -> QLabel:
     label.setWordWrap(True)
     label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
     return label
+
+
+def folded(title: str, content: QWidget, purpose: str) -> QCollapsible:
+    """Put a widget behind a line of text that unfolds it."""
+    # the icons that come with it are drawn black, also on a dark theme
+    fold = QCollapsible(f"▸ {title}", collapsedIcon=QIcon(), expandedIcon=QIcon())
+    fold.addWidget(content)
+    fold.setContentsMargins(0, 0, 0, 0)
+    fold.toggleButton().setStyleSheet("background: transparent; text-align: left;")
+    fold.toggleButton().setToolTip(purpose)
+    fold.toggled.connect(lambda on: fold.setText(f"{'▾' if on else '▸'} {title}"))
+    layout = fold.layout()
+    if layout is not None:
+        layout.setContentsMargins(0, 0, 0, 0)
+    return fold

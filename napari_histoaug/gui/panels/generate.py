@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from qtpy.QtGui import QIcon
-from qtpy.QtWidgets import QComboBox, QProgressBar, QPushButton, QWidget
-from superqt import QCollapsible
+from qtpy.QtWidgets import QComboBox, QProgressBar, QPushButton
 
 from napari_histoaug.gui.controller import Controller
 from napari_histoaug.gui.jobs import Progress
-from napari_histoaug.gui.panels.common import NEXT_STEP, WARNING, Panel, explain, note, row
+from napari_histoaug.gui.panels.common import NEXT_STEP, WARNING, Panel, explain, folded, note, row
 from napari_histoaug.gui.panels.options import Options
 from napari_histoaug.gui.tasks import PACES, TASKS, task_of, verb
 
@@ -39,7 +37,8 @@ class GeneratePanel(Panel):
         self.progress_bar.setFixedHeight(6)
         self.progress_label = note()
         self.options = Options(controller)
-        self.advanced = _folded(self.options)
+        tip = "Variants, seed, real vessels, method, device and model."
+        self.advanced = folded("Advanced", self.options, tip)
         self.rows.addLayout(row(self.task_box, self.pace_box))
         for widget in (
             self.run_button,
@@ -143,17 +142,3 @@ class GeneratePanel(Panel):
             self.progress_bar.setRange(0, 1)
             self.progress_bar.setValue(0)
             self.progress_label.setText(news)
-
-
-def _folded(content: QWidget) -> QCollapsible:
-    # its own icons are drawn black, also on a dark theme
-    fold = QCollapsible("▸ Advanced", collapsedIcon=QIcon(), expandedIcon=QIcon())
-    fold.addWidget(content)
-    fold.setContentsMargins(0, 0, 0, 0)
-    fold.toggleButton().setStyleSheet("background: transparent; text-align: left;")
-    fold.toggleButton().setToolTip("Variants, seed, real vessels, method, device and model.")
-    fold.toggled.connect(lambda on: fold.setText("▾ Advanced" if on else "▸ Advanced"))
-    layout = fold.layout()
-    if layout is not None:
-        layout.setContentsMargins(0, 0, 0, 0)
-    return fold
