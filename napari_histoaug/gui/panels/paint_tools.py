@@ -10,6 +10,7 @@ from qtpy.QtWidgets import (
     QComboBox,
     QFormLayout,
     QGridLayout,
+    QLineEdit,
     QPushButton,
     QSizePolicy,
     QVBoxLayout,
@@ -163,6 +164,8 @@ def _slider(low: float, high: float, purpose: str, decimals: int = 0) -> QLabele
     slider.setRange(low, high)
     slider.setDecimals(decimals)
     slider.setToolTip(purpose)
+    for label in slider.findChildren(QLineEdit):  # its number can be typed
+        label.setToolTip(purpose)
     return slider
 
 
