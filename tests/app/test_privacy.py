@@ -177,6 +177,7 @@ def in_the_panels(qtbot, desk_class, network, path, out):
     if widget.controller.overview.missing:
         desk.click(widget.slide_panel.overview_button)
         desk.wait_idle()
+    desk.widget.paint_panel.tissue_box.setChecked(False)  # one of the slides is glass here
     desk.look_at(350, 450)
     desk.propose()
     desk.accept()
