@@ -16,6 +16,7 @@ from napari_histoaug.exports.outlines import export_label_image, export_outlines
 from napari_histoaug.exports.patches import PatchOrder, export_patches
 from napari_histoaug.exports.whole import Cancelled, Progress, never, nobody
 from napari_histoaug.patches import PairRow, export_pair
+from napari_histoaug.patches.painted import check_known, said_by
 from napari_histoaug.slides import Slide
 
 
@@ -96,7 +97,7 @@ def export(
     if kind is Kind.PAIRS:
         return _pairs(slide, store, folder, order.classes, progress, cancelled)
     if kind is Kind.PATCHES:
-        known_labels(store, order.classes)
+        check_known(store, order.classes)
         place = free_folder(folder, f"{name}-patches")
         return [export_patches(slide, place, order.classes, order.patches, drawn, **watch)]
     if kind is Kind.OUTLINES:
@@ -113,16 +114,13 @@ def export(
     return [export_journal(slide, store, folder / f"{name}-journal.{ending}")]
 
 
-def pair_of(slide: Slide, store: EditStore, edit: EditRecord, folder: Path, value: int) -> Path:
+def pair_of(
+    slide: Slide, store: EditStore, edit: EditRecord, folder: Path, classes: ClassTable
+) -> Path:
     """Write the image and mask pair of one edit; returns the image."""
     row = PairRow.from_edit(edit, slide.slide_id(), float(store.synthetic(*edit.box).mean()))
-    mask = store.painted(edit).astype("uint8") * value
+    mask = said_by(store, edit, classes).values
     return export_pair(folder, store.read_block(slide, *edit.box), mask, row)
-
-
-def known_labels(store: EditStore, classes: ClassTable) -> list[int]:
-    """Return the mask value of every edit's class, in order; an unknown class is an error."""
-    return [classes.value_of(edit.label) for edit in store.edits]
 
 
 def free_folder(parent: Path, stem: str) -> Path:
@@ -148,9 +146,10 @@ def _pairs(
             "histoaug inpaint --accept."
         )
     written: list[Path] = []
-    for edit, value in zip(edits, known_labels(store, classes), strict=True):
+    check_known(store, classes)
+    for edit in edits:
         if cancelled():
             raise Stopped(f"Cancelled after {len(written)} of {len(edits)} pairs.")
-        written.append(pair_of(slide, store, edit, folder, value))
+        written.append(pair_of(slide, store, edit, folder, classes))
         progress(len(written), len(edits))
     return written

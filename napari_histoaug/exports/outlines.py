@@ -19,20 +19,21 @@ from napari_histoaug.annotations import (
     export_for_qupath,
     write_label_image,
 )
-from napari_histoaug.annotations.classification import DEFAULT_COLOR
+from napari_histoaug.annotations.frame import SLIDE_FRAME, Frame
 from napari_histoaug.edits import EditRecord, EditStore
 from napari_histoaug.exports.errors import ExportError
 from napari_histoaug.exports.whole import Cancelled, Progress, never, nobody, whole
+from napari_histoaug.patches.painted import check_known, said_by
 from napari_histoaug.slides import Slide
 
 
 def edits_as_features(store: EditStore, classes: ClassTable) -> list[Feature]:
-    """Return the masks that were painted for the edits in force, one feature each.
+    """Return what the edits in force say of their pixels, one feature for each class of each.
 
     The outlines follow the edges of level-0 pixels, so that painting them by the pixel-centre rule
     gives back the masks. ``properties.metadata`` says that the tissue is generated, and how.
     """
-    return [_feature(store, record, classes) for record in store.edits]
+    return [feature for record in store.edits for feature in _features_of(store, record, classes)]
 
 
 def export_outlines(
@@ -96,6 +97,7 @@ def export_label_image(
 
 def together(store: EditStore, classes: ClassTable, annotations: Document | None) -> Document:
     """Return annotations and masks of edits as one document."""
+    check_known(store, classes)
     own = edits_as_features(store, classes)
     drawn = annotations.features if annotations is not None else []
     if not own and not drawn:
@@ -103,31 +105,61 @@ def together(store: EditStore, classes: ClassTable, annotations: Document | None
             "There is nothing to write: the slide has no accepted edit, and no annotations were "
             "given."
         )
-    document = Document.from_features([*drawn, *_in_frame(own, annotations)])
-    if annotations is not None:
-        document.frame = annotations.frame
+    frame = SLIDE_FRAME if annotations is None else annotations.frame
+    kept = [left for feature in drawn if (left := _without(feature, store, classes, frame))]
+    document = Document.from_features([*kept, *_in_frame(own, frame)])
+    document.frame = frame
     return document
 
 
-def _in_frame(features: list[Feature], annotations: Document | None) -> list[Feature]:
+def _in_frame(features: list[Feature], frame: Frame) -> list[Feature]:
     """Count from where the annotations count."""
-    if annotations is not None:
-        frame = annotations.frame
-        for feature in features:
-            feature.geometry = shapely.transform(
-                feature.geometry, lambda xy: np.subtract(xy, (frame.dx, frame.dy))
-            )
+    for feature in features:
+        feature.geometry = shapely.transform(
+            feature.geometry, lambda xy: np.subtract(xy, (frame.dx, frame.dy))
+        )
     return features
 
 
-def _feature(store: EditStore, record: EditRecord, classes: ClassTable) -> Feature:
-    mask = store.painted(record).astype("uint8")
-    pieces = [shape(outline) for outline, value in shapes(mask, mask=mask > 0) if value]
+def _without(
+    feature: Feature, store: EditStore, classes: ClassTable, frame: Frame
+) -> Feature | None:
+    """Cut out of an annotation what edits removed; None when nothing is left, or itself."""
+    left = geometry = feature.geometry
+    for record in store.edits:
+        said = said_by(store, record, classes)
+        gone = _outline(said.where & (said.values == 0), record)
+        gone = shapely.transform(gone, lambda xy: np.subtract(xy, (frame.dx, frame.dy)))
+        if left.intersects(gone):
+            left = shapely.make_valid(left).difference(gone)
+    if left is geometry:
+        return feature
+    if left.is_empty:
+        return None
+    cut = Feature(feature)
+    cut.geometry = left
+    return cut
+
+
+def _outline(mask: Any, record: EditRecord) -> Any:
+    """Return the edges of a mask of an edit's box as one geometry, (x, y) in level-0 pixels."""
+    values = mask.astype("uint8")
+    pieces = [shape(outline) for outline, _ in shapes(values, mask=mask)]
     y, x = record.box[:2]
-    outline = shapely.transform(shapely.union_all(pieces), lambda xy: np.add(xy, (x, y)))
-    found = classes.find(record.label)
-    color = DEFAULT_COLOR if found is None else classes.colors[found]
-    feature = Feature.new(outline, record.label, color)
+    return shapely.transform(shapely.union_all(pieces), lambda xy: np.add(xy, (x, y)))
+
+
+def _features_of(store: EditStore, record: EditRecord, classes: ClassTable) -> list[Feature]:
+    said = said_by(store, record, classes)
+    names = {value: classes.names[value - 1] for value in np.unique(said.values) if value}
+    return [
+        _feature(_outline(said.values == value, record), name, record, classes)
+        for value, name in names.items()
+    ]
+
+
+def _feature(outline: Any, name: str, record: EditRecord, classes: ClassTable) -> Feature:
+    feature = Feature.new(outline, name, classes.color_of(name))
     facts: dict[str, Any] = record.model_dump(include={"id", "method", "seed", "model_sha256"})
     metadata = {f"histoaug {key}": str(value) for key, value in facts.items()}
     feature["properties"] |= {"metadata": {"histoaug synthetic": "true", **metadata}}

@@ -216,12 +216,10 @@ class Controller(JobDesk):
         self.refuse(self.why_not.export())
         _, session = self.needed_slide()
         folder = Path(self.folder.strip()).expanduser()
-        label = session.edits.edits[-1].label
-        # a place where something was removed holds nothing
-        value = self.classes.value_of(label) if label in self.classes else 0
+        classes = self.classes
         self.start(
             "exporting",
-            lambda handle: work.export(handle, session, folder, value),
+            lambda handle: work.export(handle, session, folder, classes),
             JobCallbacks(
                 done=lambda path: show_info(f"The pair was written to {path.parent}."),
                 failed=lambda error: self.tell(str(error), show_error),

@@ -19,6 +19,7 @@ from napari_histoaug.gui.label_source import BACKGROUND, LabelSource
 from napari_histoaug.gui.tasks import Settings
 
 if TYPE_CHECKING:
+    from napari_histoaug.annotations import ClassTable
     from napari_histoaug.edits import EditRecord
     from napari_histoaug.edits.record import Made
     from napari_histoaug.generation import Donor, Generator
@@ -352,25 +353,10 @@ def _record(session: SlideSession, part: Part) -> EditRecord:
     )
 
 
-def export(handle: JobHandle, session: SlideSession, folder: Path, value: int) -> Path:
-    """Write the last accepted edit as an image and mask pair.
-
-    Parameters
-    ----------
-    folder : Path
-    value : int
-        Class value of the edit's class in the mask.
-
-    Returns
-    -------
-    Path
-        The image file.
-    """
-    from napari_histoaug.patches import PairRow, export_pair
+def export(handle: JobHandle, session: SlideSession, folder: Path, classes: ClassTable) -> Path:
+    """Write the last accepted edit as an image and mask pair; returns the image file."""
+    from napari_histoaug.exports.kinds import pair_of
 
     handle.say("Exporting…")
-    edit = session.edits.edits[-1]
-    synthetic = session.edits.synthetic(*edit.box)
-    row = PairRow.from_edit(edit, session.slide.slide_id(), float(synthetic.mean()))
-    mask = np.where(session.edits.painted(edit), value, 0).astype(np.uint8)
-    return export_pair(folder, session.read(edit.box), mask, row)
+    edits = session.edits
+    return pair_of(session.slide, edits, edits.edits[-1], folder, classes)

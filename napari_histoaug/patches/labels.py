@@ -15,6 +15,7 @@ from napari_histoaug.edits import EditRecord, EditStore
 from napari_histoaug.edits.painting import overlap, within
 from napari_histoaug.patches.geometry import Box
 from napari_histoaug.patches.grid import Grid
+from napari_histoaug.patches.painted import Said, said_by
 
 _HALF = 0.5
 #: Polygons with more corners than this are cut to the rectangle before they are painted.
@@ -31,8 +32,8 @@ class Labels:
     classes : ClassTable
         Where classes overlap, its priorities decide.
     store : EditStore, optional
-        Accepted edits: the mask painted for each is of the class it was painted as, above the
-        annotations, which describe the tissue that was there before.
+        Accepted edits: what each says of its classes lies above the annotations, which describe
+        the tissue that was there before; what was removed is 0.
 
     Raises
     ------
@@ -78,8 +79,9 @@ class Labels:
         rows = self._near(grid, box)
         rows = rows[np.argsort(self._rank[self._values[rows]], kind="stable")]
         out = self._burned(rows, self._values[rows], grid, box)
-        for record, index in self._edits():
-            _paint_nearest(out, grid, box, record.box, self._painted(record), index + 1)
+        for record in self._edits():
+            if _common(grid, box, record.box):
+                _paint_nearest(out, grid, box, record.box, self._said(record))
         return out
 
     def touched(self, grid: Grid, box: Box) -> NDArray[np.bool_]:
@@ -95,8 +97,11 @@ class Labels:
             own = rows[self._values[rows] == value]
             ones = np.ones(len(own), np.int64)
             out[value - 1] = self._burned(own, ones, grid, box, all_touched=True) > 0
-        for record, index in self._edits():
-            out[index] |= scattered(self._painted(record), record.box, grid, box)
+        for record in self._edits():
+            said = self._said(record)
+            for value in np.unique(said.values[said.where]):
+                if value:
+                    out[value - 1] |= scattered(said.values == value, record.box, grid, box)
         return out
 
     def synthetic(self, grid: Grid, box: Box) -> NDArray[np.bool_]:
@@ -108,14 +113,12 @@ class Labels:
                     out |= scattered(self._store.synthetic(*record.box), record.box, grid, box)
         return out
 
-    def _edits(self) -> list[tuple[EditRecord, int]]:
-        edits = self._store.edits if self._store is not None else []
-        found = [(record, self.classes.find(record.label)) for record in edits]
-        return [(record, index) for record, index in found if index is not None]
+    def _edits(self) -> list[EditRecord]:
+        return self._store.edits if self._store is not None else []
 
-    def _painted(self, record: EditRecord) -> NDArray[np.bool_]:
+    def _said(self, record: EditRecord) -> Said:
         assert self._store is not None
-        return self._store.painted(record)
+        return said_by(self._store, record, self.classes)
 
     def _near(self, grid: Grid, box: Box) -> NDArray[np.int64]:
         """Return the features to paint whose bounds touch a box, in file order."""
@@ -197,10 +200,9 @@ def _paint_nearest(
     grid: Grid,
     box: Box,
     level_0: Box,
-    painted: NDArray[np.bool_],
-    value: int,
+    said: Said,
 ) -> None:
-    """Give a value to the grid pixels whose centre lies in a level-0 mask."""
+    """Give its value to every grid pixel whose centre lies where an edit says one."""
     first = [int(np.floor(level_0[a] / grid.spacing[a])) for a in (0, 1)]
     last = [int(np.ceil((level_0[a] + level_0[a + 2]) / grid.spacing[a])) for a in (0, 1)]
     place = (first[0], first[1], last[0] - first[0], last[1] - first[1])
@@ -213,5 +215,6 @@ def _paint_nearest(
         for a in (0, 1)
     ]
     inside = [(at[a] >= 0) & (at[a] < level_0[a + 2]) for a in (0, 1)]
-    found = painted[np.ix_(*(np.clip(at[a], 0, level_0[a + 2] - 1) for a in (0, 1)))]
-    out[within(common, box)][found & np.logical_and.outer(*inside)] = value
+    nearest = np.ix_(*(np.clip(at[a], 0, level_0[a + 2] - 1) for a in (0, 1)))
+    hit = said.where[nearest] & np.logical_and.outer(*inside)
+    out[within(common, box)][hit] = said.values[nearest][hit]

@@ -36,8 +36,12 @@ class Edited(NamedTuple):
     @property
     def painted(self) -> np.ndarray:
         """All level-0 pixels: the mask values that were painted."""
+        return self.painted_by_hand()
+
+    def painted_by_hand(self, skip: int = 0) -> np.ndarray:
+        """As :attr:`painted`, without the last edits."""
         out = np.zeros(self.slide.levels[0].shape, np.uint8)
-        for edit in self.store.edits:
+        for edit in self.store.edits[: len(self.store.edits) - skip]:
             y, x, height, width = edit.box
             mask = self.store.painted(edit)
             out[y : y + height, x : x + width][mask] = self.classes.value_of(edit.label)

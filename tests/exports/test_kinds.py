@@ -19,6 +19,7 @@ from napari_histoaug.annotations import (
     rasterize,
     read_geojson,
 )
+from napari_histoaug.edits import EditRecord
 from napari_histoaug.errors import Cancelled, HistoaugError
 from napari_histoaug.exports import ExportError, Kind, Order, PatchOrder, export
 from napari_histoaug.learning import PatchDataset
@@ -176,3 +177,38 @@ def test_nothing_written_names_the_slide(edited, tmp_path, drawn):
     for path in files:
         assert SECRET not in str(path.relative_to(out))
         assert SECRET.encode() not in path.read_bytes(), path
+
+
+def test_what_was_removed_leaves_no_class_and_a_region_says_its_map(edited, tmp_path, drawn):
+    y, x, height, width = 380, 580, 60, 80
+    _accept_more(edited, (y, x, height, width), "remove", "background", np.ones((60, 80)))
+    values = np.zeros((100, 100), np.uint8)
+    values[10:40, 20:90] = 2
+    names = ("blood_vessel", "fatty_tissue")
+    _accept_more(edited, (700, 200, 100, 100), "synthesise", "fatty_tissue", values, names)
+
+    expected = np.zeros(edited.slide.levels[0].shape, np.uint8)
+    expected[:] = edited.painted_by_hand(skip=2)
+    expected[400:500, 600:700] = 1
+    expected[y : y + height, x : x + width] = 0
+    expected[710:740, 220:290] = 1
+    box = (0, 0, *edited.slide.levels[0].shape)
+    (path,) = write(edited, Kind.OUTLINES, tmp_path, annotations=drawn)
+    mask = rasterize(read_geojson(path), classes=edited.classes, box=box)
+    np.testing.assert_array_equal(mask, expected)
+    order = PatchOrder(size=128, stride=128)
+    (path,) = write(edited, Kind.PATCHES, tmp_path, annotations=drawn, patches=order)
+    (place,) = (path.parent / "png").iterdir()
+    part = open_part(place)
+    for row in manifest.read_table(path).to_pylist():
+        at = np.s_[row["y"] : row["y"] + 128, row["x"] : row["x"] + 128]
+        np.testing.assert_array_equal(part[row["index"]][1], expected[at])
+
+
+def _accept_more(edited, box, purpose, label, painted, names=()):
+    record = EditRecord(
+        slide_sha256=edited.slide.sha256(), box=box, label=label, method="draft",
+        purpose=purpose, classes=names,
+    )  # fmt: skip
+    image = np.full((*box[2:], 3), 90, np.uint8)
+    edited.store.accept(image, np.ones(box[2:], bool), record, painted)
