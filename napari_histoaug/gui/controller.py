@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from napari.utils.notifications import show_error, show_info, show_warning
 
 from napari_histoaug.errors import HistoaugError
-from napari_histoaug.gui import work
+from napari_histoaug.gui import whereabouts, work
+from napari_histoaug.gui.actions import Keys
 from napari_histoaug.gui.arrangement import arrange, show_scale_bar
 from napari_histoaug.gui.canvas import PaintCanvas
 from napari_histoaug.gui.engine import Engine
@@ -96,12 +97,13 @@ class Controller(JobDesk):
         self._slide_layer: Image | None = None
         self.painting = Painting(viewer, lambda sentence: self.tell(sentence, show_warning))
         self.painting.changed.connect(self.changed.emit)
-        self.why_not = Reasons(self)
+        self.why_not: Reasons = Reasons(self)
         self.overview = Overview(self)
-        self.making = Making(self, engine)
-        self.reviewing = Reviewing(self)
+        self.making: Making = Making(self, engine)
+        self.reviewing: Reviewing = Reviewing(self)
         self.mark = SyntheticMark(self)
-        self.exporting = Exporting(self)
+        self.exporting: Exporting = Exporting(self)
+        self._keys = Keys(self)
         self._closed = False
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_removed)
@@ -234,6 +236,8 @@ class Controller(JobDesk):
             return
         self._closed = True
         self.stop()
+        self._remember_views()
+        self._keys.close()
         self.painting.close()
         self.making.timing.close()
         self.mark.close()
@@ -241,6 +245,22 @@ class Controller(JobDesk):
         self.viewer.layers.events.inserted.disconnect(self._on_inserted)
         self.viewer.layers.events.removed.disconnect(self._on_removed)
         self.viewer.layers.selection.events.active.disconnect(self._on_active)
+
+    def _remember_views(self) -> None:
+        layer, session = self._slide_layer, self.session
+        if layer is not None and session is not None:
+            whereabouts.remember(session, whereabouts.current(self.viewer, layer))
+
+    def go_back(self) -> None:
+        """Look at the slide as when it was closed."""
+        layer, view = self._slide_layer, self.last_view
+        if layer is not None and view is not None:
+            whereabouts.go_to(self.viewer, layer, view)
+
+    @property
+    def last_view(self) -> whereabouts.View | None:
+        """How the slide was looked at when it was closed; None when it is new here."""
+        return None if self.session is None else whereabouts.remembered(self.session)
 
     def _on_inserted(self, event: Any) -> None:
         if session_of(event.value) is not None:

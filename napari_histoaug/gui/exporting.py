@@ -77,7 +77,7 @@ class Exporting:
     def why_not(self) -> str | None:
         """Why *Export* cannot be clicked, or None."""
         controller = self._controller
-        reason = controller.why_not.run()
+        reason = controller.why_not.ready()
         session = controller.session
         bare = session is not None and not session.edits.edits
         if reason is None and bare and self.settings.way in _OF_EDITS:

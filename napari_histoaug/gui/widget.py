@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import napari.viewer
 from qtpy.QtCore import QEvent, QObject, Qt
-from qtpy.QtWidgets import QFrame, QMainWindow, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QMainWindow, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from napari_histoaug.gui.controller import Controller
+from napari_histoaug.gui.key_help import KeyHelp
 from napari_histoaug.gui.panels.export import ExportPanel
 from napari_histoaug.gui.panels.generate import GeneratePanel
 from napari_histoaug.gui.panels.paint import PaintPanel
@@ -86,12 +87,26 @@ class HistoaugWidget(QScrollArea):
         column.setSpacing(10)
         for panel in self._panels:
             column.addWidget(panel)
+        self.keys_button = QPushButton("Keys")
+        self.keys_button.setFlat(True)
+        self.keys_button.setToolTip("Every key of these panels.")
+        self.keys_button.clicked.connect(self._list_keys)
+        column.addWidget(self.keys_button)
         column.addStretch(1)
         self.setWidget(inside)
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setMinimumWidth(280)
+
+    def _list_keys(self) -> None:
+        self.show_keys()
+
+    def show_keys(self) -> KeyHelp:
+        """List the keys in a window of their own."""
+        window = KeyHelp(self)
+        window.show()
+        return window
 
     def _refresh(self) -> None:
         for panel in self._panels:

@@ -6,7 +6,7 @@ import threading
 
 import numpy as np
 from napari.components import ViewerModel
-from qtpy.QtWidgets import QAbstractButton, QComboBox, QLineEdit, QSpinBox
+from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QLineEdit
 
 from napari_histoaug.errors import HistoaugError
 from napari_histoaug.gui.session import open_session
@@ -249,9 +249,9 @@ def test_disabled_controls_say_why(desk):
 
 
 def test_every_control_has_a_tooltip(desk):
-    kinds = (QAbstractButton, QComboBox, QSpinBox, QLineEdit)
+    kinds = (QAbstractButton, QComboBox, QAbstractSpinBox, QLineEdit)
     controls = [w for kind in kinds for w in desk.widget.findChildren(kind)]
-    inner = {w.lineEdit() for w in desk.widget.findChildren(QSpinBox)}
+    inner = {w.lineEdit() for w in desk.widget.findChildren(QAbstractSpinBox)}
     assert len(controls) > 15
     assert [w for w in controls if not w.toolTip() and w not in inner] == []
 

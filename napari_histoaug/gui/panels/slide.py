@@ -28,12 +28,17 @@ class SlidePanel(Panel):
         self.facts = note()
         self.warning = note()
         self.warning.setStyleSheet(WARNING)
+        self.back_button = QPushButton("Back to the last view")
+        self.back_button.setToolTip("Look at the slide as when it was closed.")
+        self.back_button.clicked.connect(lambda: controller.go_back())
+        self._asked: SlideSession | None = None
         self.overview_note = note()
         self.overview_button = QPushButton(BUILD)
         for widget in (
             self.slide_box,
             self.facts,
             self.warning,
+            self.back_button,
             self.overview_note,
             self.overview_button,
         ):
@@ -57,6 +62,10 @@ class SlidePanel(Panel):
         explain(self.slide_box, "The slide to work on.", self._controller.why_not.paint())
         session = self._controller.session
         self.facts.setText(_facts(session) if session else self._controller.why_not.paint() or "")
+        if session is not self._asked or session is None:
+            # once a slide: it reads a file
+            self._asked = session
+            self.back_button.setVisible(self._controller.last_view is not None)
         self._refresh_overview()
         self._warn()
 
