@@ -85,7 +85,8 @@ class Controller(JobDesk):
         from napari_histoaug.annotations import ClassTable
 
         super().__init__()
-        self.viewer = viewer
+        # napari hands plugins a proxy whose layers are never the same objects twice
+        self.viewer = viewer = getattr(viewer, "__wrapped__", viewer)
         self.classes = classes or ClassTable.preset("breast")
         self.settings = Settings(label=self.classes.names[0])
         self.folder = ""
