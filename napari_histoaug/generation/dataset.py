@@ -26,8 +26,7 @@ from napari_histoaug.generation.generator import GenerationError, Generator
 from napari_histoaug.generation.inpainting import inpaint
 from napari_histoaug.generation.synthesis import synthesize
 from napari_histoaug.learning.config import Section
-from napari_histoaug.learning.segmentation import RIM
-from napari_histoaug.learning.tissue import find_fields, read_field, turn
+from napari_histoaug.learning.tissue import RIM, find_fields, read_field, turn
 from napari_histoaug.masks import vessel_outline
 from napari_histoaug.models.checkpoints import read_json, sha256_of, write_json
 

@@ -24,17 +24,57 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class DataConfig(Section):
-    """Where the tissue is, and which cases teach and which only check."""
+class SplitConfig(Section):
+    """Which sets of a manifest teach and check."""
 
-    tiles: Path = Field(description="folder of fields named <case>_x<X>_y<Y>.jpg")
+    train: str = "train"
+    validation: str = "validation"
+
+    @model_validator(mode="after")
+    def _no_set_does_both(self) -> SplitConfig:
+        if self.train == self.validation:
+            raise ValueError(f"the set {self.train} would be to learn from and to check with")
+        return self
+
+
+class DataConfig(Section):
+    """Where the tissue is, and what of it teaches and what only checks.
+
+    Either fields of view (`tiles`, cases) or extracted patches (`manifest`, sets).
+    """
+
+    tiles: Path | None = Field(None, description="folder of fields named <case>_x<X>_y<Y>.jpg")
     labels: Path | None = Field(None, description="folder of label maps, same stems, .png")
-    train_cases: tuple[str, ...]
-    validation_cases: tuple[str, ...]
+    train_cases: tuple[str, ...] = ()
+    validation_cases: tuple[str, ...] = ()
+    manifest: Path | None = Field(None, description="folder that histoaug extract wrote")
+    split: SplitConfig = SplitConfig()
+    form: Literal["zarr", "tar", "png"] | None = Field(
+        None, description="read the patches as they were written"
+    )
+    slides: Path | None = Field(
+        None, description="read the patches from these slides; folder or CSV file"
+    )
+    annotations: Path | None = Field(None, description="folder, if not beside the slides")
+    synthetic: bool = Field(False, description="also learn from patches with generated pixels")
+    validation_patches: int = Field(256, ge=1, description="patches to check with, at most")
     classes: tuple[str, ...] = ("blood_vessel",)
     mpp: float = Field(0.5, gt=0, description="micrometres per pixel of the fields")
     crop: int = Field(256, ge=32, description="side of a training example, pixels")
     vessel_share: float = Field(0.6, ge=0, le=1, description="share of examples around vessels")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> DataConfig:
+        if (self.tiles is None) == (self.manifest is None):
+            raise ValueError("name the tissue by either tiles or manifest")
+        if self.manifest is not None:
+            if (self.form is None) == (self.slides is None):
+                raise ValueError("a manifest needs either slides, or the form of its patches")
+            if self.labels is not None or self.train_cases or self.validation_cases:
+                raise ValueError("labels and cases belong to tiles; a manifest has them itself")
+        elif not (self.train_cases and self.validation_cases):
+            raise ValueError("tiles need train_cases and validation_cases")
+        return self
 
     @model_validator(mode="after")
     def _no_case_does_both(self) -> DataConfig:

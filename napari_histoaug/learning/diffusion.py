@@ -81,7 +81,7 @@ class DiffusionTask(Task):
         t = t / 10 if rng.random() < c.low_noise_share else t
         return {
             "x0": x0,
-            "labels": soft_labels(labels, hole, c.model.classes, drop=drop),
+            "labels": soft_labels(labels, hole, len(c.data.classes), drop=drop),
             "hole": hole[None, ::f, ::f],
             "t": np.asarray(int(t), np.int64),
             "noise": rng.standard_normal(x0.shape, dtype=np.float32),
@@ -167,7 +167,7 @@ def min_snr_weights(alpha_bar: Tensor, gamma: float, prediction: str) -> Tensor:
 def new_unet(config: DiffusionTraining, tissue: Tissue) -> SpadeUNet:
     """Build the network, with the number of channels that the tissue has."""
     shape = config.model.model_copy(
-        update={"channels": tissue.channels, "classes": len(config.data.classes)}
+        update={"channels": tissue.facts.channels, "classes": len(config.data.classes)}
     )
     torch.manual_seed(config.loop.seed)
     try:

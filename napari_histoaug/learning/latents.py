@@ -52,20 +52,32 @@ def turns_of(path: Path, copy: int) -> list[int]:
     return [int(n) for n in rng.integers(8, size=256)]
 
 
-@torch.no_grad()
 def encode_field(autoencoder: Autoencoder, path: Path, copy: int, out: Path) -> None:
     """Encode the pieces of one field into `out`, float16 (n, h, w, C)."""
     image, _ = read_field(path, None)
+    write_array(out, encode_pieces(autoencoder, pieces_of(image, turns_of(path, copy))))
+
+
+@torch.no_grad()
+def encode_pieces(
+    autoencoder: Autoencoder, pieces: Sequence[npt.NDArray[Any]]
+) -> npt.NDArray[np.float16]:
+    """Encode pieces uint8 (H, W, 3) of one size, one at a time: float16 (n, h, w, C)."""
     latents = []
     device = PartialState().device
-    for piece in pieces_of(image, turns_of(path, copy)):
+    for piece in pieces:
         x = torch.from_numpy(piece).to(device).permute(2, 0, 1)[None].float() / 127.5 - 1
         x = x.contiguous(memory_format=torch.channels_last)
         latents.append(autoencoder.encode(x)[0].permute(1, 2, 0).to("cpu", torch.float16).numpy())
+    return np.stack(latents)
+
+
+def write_array(out: Path, array: npt.NDArray[Any]) -> None:
+    """Write a .npy file, whole or not at all."""
     temporary = out.with_name(out.name + ".part")
     with told_when_full(out.parent):
         with temporary.open("wb") as file:
-            np.save(file, np.stack(latents))
+            np.save(file, array)
             os.fsync(file.fileno())
         os.replace(temporary, out)
 
@@ -92,11 +104,8 @@ def cache_latents(
     TissueError
         When the folder holds latents of another autoencoder.
     """
+    claim(autoencoder, folder)
     state = PartialState()
-    with told_when_full(folder), state.main_process_first():
-        folder.mkdir(parents=True, exist_ok=True)
-        _claim(folder, {"encoder_sha256": encoder_hash(autoencoder), "piece": PIECE})
-    autoencoder.to(state.device)
     todo = [(path, copy) for copy in range(copies) for path in fields]
     mine = todo[state.process_index :: state.num_processes]
     for done, (path, copy) in enumerate(mine):
@@ -106,6 +115,21 @@ def cache_latents(
         if progress is not None:
             progress(done + 1, len(mine))
     state.wait_for_everyone()
+
+
+def claim(autoencoder: Autoencoder, folder: Path) -> None:
+    """Make `folder` the cache of this autoencoder, and put that one on this process's device.
+
+    Raises
+    ------
+    TissueError
+        When the folder holds latents of another.
+    """
+    state = PartialState()
+    with told_when_full(folder), state.main_process_first():
+        folder.mkdir(parents=True, exist_ok=True)
+        _claim(folder, {"encoder_sha256": encoder_hash(autoencoder), "piece": PIECE})
+    autoencoder.to(state.device)
 
 
 def encoder_hash(autoencoder: Autoencoder) -> str:

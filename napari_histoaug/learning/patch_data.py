@@ -14,12 +14,13 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
+from napari_histoaug.learning.tissue import RIM
 from napari_histoaug.patches.errors import PatchError
 from napari_histoaug.patches.extraction import Recipe, grid_of, opened
 from napari_histoaug.patches.forms import Form, Part, open_part, part_path
 from napari_histoaug.patches.grid import TILE
 from napari_histoaug.patches.jobs import SlideJob, list_slides
-from napari_histoaug.patches.manifest import SlideEntry, read_info, read_table
+from napari_histoaug.patches.manifest import SlideEntry, fraction_column, read_info, read_table
 from napari_histoaug.patches.reading import PatchReader
 from napari_histoaug.patches.splits import check_splits
 
@@ -50,8 +51,18 @@ class PatchDataset(Dataset[Example]):
         Only the patches of this set.
     synthetic : bool
         Also patches with generated pixels.
+    rim : bool
+        Add 128 to the mask where generated pixels were feathered into real tissue, around what was
+        painted. Only what is read from slides knows.
     transform : callable, optional
         Called with image and mask, returns both.
+
+    Attributes
+    ----------
+    labelled, generated : bool, (n,)
+        Whether a patch has a pixel of any class, and a generated one.
+    mpp : float or None
+        Micrometres per pixel.
 
     Raises
     ------
@@ -68,9 +79,11 @@ class PatchDataset(Dataset[Example]):
         form: Form | None = None,
         split: str | None = None,
         synthetic: bool = False,
+        rim: bool = False,
         transform: Callable[[torch.Tensor, torch.Tensor], Example] | None = None,
     ) -> None:
         self._path, self._form, self._transform = Path(manifest), form, transform
+        self._rim = rim
         info = read_info(self._path)
         self.classes, self.settings = info.classes, info.settings
         self._recipe = Recipe(
@@ -118,8 +131,9 @@ class PatchDataset(Dataset[Example]):
 
     def _read_rows(self, split: str | None, synthetic: bool) -> None:
         """Keep what is needed of each patch in arrays of numbers."""
-        names = ["source", "row", "column", "part", "index", "synthetic_frac", "split"]
-        table = read_table(self._path, names)
+        names = ["source", "row", "column", "part", "index", "synthetic_frac", "split", "mpp_y"]
+        classes = [fraction_column(name) for name in self.classes.names]
+        table = read_table(self._path, names + classes)
         keep = np.ones(table.num_rows, bool)
         if split is not None:
             keep &= table["split"].to_numpy() == split
@@ -133,6 +147,11 @@ class PatchDataset(Dataset[Example]):
         self.rows, self.columns, self._part, self._index = (
             table[name].to_numpy()[keep] for name in ("row", "column", "part", "index")
         )
+        self.generated = table["synthetic_frac"].to_numpy()[keep] > 0
+        shares = [table[name].to_numpy()[keep] > 0 for name in classes]
+        self.labelled = np.any(shares, axis=0) if shares else np.zeros(len(self.rows), bool)
+        spacing = self.settings.mpp or (table["mpp_y"][0].as_py() if table.num_rows else None)
+        self.mpp: float | None = spacing
 
     def _found(self, jobs: list[SlideJob]) -> dict[str, SlideJob]:
         """Match the slides of the manifest: by their place, else by their bytes."""
@@ -155,7 +174,13 @@ class PatchDataset(Dataset[Example]):
     def _from_slide(self, source: str, at: np.ndarray) -> Iterator[tuple[int, Example]]:
         reader: PatchReader = self._kept(source, lambda: self._reader(source))[1]
         for patch in reader.patches(self.rows[at], self.columns[at]):
-            yield int(at[patch.number]), self._example(patch.image, patch.mask)
+            number = int(at[patch.number])
+            mask = patch.mask
+            if self._rim and self.generated[number]:
+                size = self.settings.size
+                box = (int(self.rows[number]), int(self.columns[number]), size, size)
+                mask = mask | (RIM * reader.labels.rim(reader.grid, box)).astype(np.uint8)
+            yield number, self._example(patch.image, mask)
 
     def _from_part(self, source: str, at: np.ndarray) -> Iterator[tuple[int, Example]]:
         assert self._form is not None

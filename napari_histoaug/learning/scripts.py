@@ -18,22 +18,20 @@ from napari_histoaug.errors import HistoaugError
 from napari_histoaug.learning.autoencoder import AutoencoderTask, new_autoencoder
 from napari_histoaug.learning.config import (
     AutoencoderTraining,
-    DataConfig,
     DiffusionTraining,
     LoopConfig,
     load_config,
 )
 from napari_histoaug.learning.diffusion import DiffusionTask, new_unet
-from napari_histoaug.learning.latents import cache_latents, latent_tissue
 from napari_histoaug.learning.loop import Run, never, new_accelerator
 from napari_histoaug.learning.report import RunFacts, write_report
 from napari_histoaug.learning.saving import told_when_full
-from napari_histoaug.learning.tissue import Tissue, find_fields, pixel_tissue
+from napari_histoaug.learning.sources import latents, pixels, settled
+from napari_histoaug.learning.tissue import Tissue
 from napari_histoaug.models import (
     LatentSpace,
     LatentStatistics,
     SpadeUNet,
-    channels_last,
     load_autoencoder,
     load_unet,
     save_network,
@@ -106,6 +104,7 @@ def train_autoencoder(arguments: Sequence[str] | None = None) -> int:
 def fit_diffusion(config: DiffusionTraining, stop: Callable[[], bool] = never) -> Path:
     """Train the U-Net and write the generator folder; returns that folder."""
     announce(config.loop)
+    config = settled(config)
     autoencoder = load_autoencoder(config.autoencoder) if config.autoencoder else None
     train, held_out, statistics = diffusion_tissue(config, autoencoder, stop)
     model = load_unet(config.start) if config.start else new_unet(config, train)
@@ -136,7 +135,8 @@ def fit_diffusion(config: DiffusionTraining, stop: Callable[[], bool] = never) -
 def fit_autoencoder(config: AutoencoderTraining, stop: Callable[[], bool] = never) -> Path:
     """Train an autoencoder and write its averaged weights; returns their folder."""
     announce(config.loop)
-    train, held_out = _pixels(config.data)
+    config = settled(config)
+    train, held_out = pixels(config.data)
     model = new_autoencoder(config)
     for tissue in (train, held_out):
         tissue.check(config.data.crop, model.factor, len(config.data.classes))
@@ -192,8 +192,8 @@ def complete(
                 seconds=run.progress.seconds,
                 devices=run.accelerator.num_processes,
                 device=run.accelerator.device.type,
-                tissue=train.digest(),
-                held_out=held_out.digest(),
+                tissue=train.facts.digest,
+                held_out=held_out.facts.digest,
             )
             write_report(run.config.out, config, facts)
     run.accelerator.wait_for_everyone()
@@ -207,33 +207,13 @@ def diffusion_tissue(
     config: DiffusionTraining, autoencoder: Autoencoder | None, stop: Callable[[], bool] = never
 ) -> tuple[Tissue, Tissue, LatentStatistics | None]:
     """Load training and held-out tissue, encoding it first where latents are wanted."""
-    d = config.data
     if autoencoder is None:
-        return *_pixels(d), None
-    fields = find_fields(d.tiles, d.train_cases)
-    checks = find_fields(d.tiles, d.validation_cases)
-    checks = checks[:: max(1, len(checks) // config.validation_fields)]
-    cache = config.latents or config.loop.out / "latents"
+        return *pixels(config.data), None
 
     def encoded(done: int, total: int) -> None:
         if stop():
             raise KeyboardInterrupt
         if PartialState().is_main_process and (done % 10 == 0 or done == total):
-            say(f"encoded {done}/{total} fields")
+            say(f"encoded {done}/{total} files")
 
-    autoencoder = channels_last(autoencoder)
-    cache_latents(autoencoder, checks, cache, progress=encoded)
-    cache_latents(autoencoder, fields, cache, copies=config.copies, progress=encoded)
-    factor, share = autoencoder.factor, d.vessel_share
-    train, statistics = latent_tissue(cache, fields, d.labels, factor, vessel_share=share)
-    held_out, _ = latent_tissue(cache, checks, d.labels, factor, statistics, share)
-    return train, held_out, statistics
-
-
-def _pixels(data: DataConfig) -> tuple[Tissue, Tissue]:
-    """Read training and held-out tissue as pixels."""
-    train, held_out = (
-        pixel_tissue(data.tiles, data.labels, cases, data.vessel_share)
-        for cases in (data.train_cases, data.validation_cases)
-    )
-    return train, held_out
+    return latents(config, autoencoder, encoded)

@@ -21,10 +21,11 @@ from napari_histoaug.learning.loop import StepLoss, Task
 from napari_histoaug.learning.pictures import grid
 from napari_histoaug.learning.segmentation_config import SegmentationTraining
 from napari_histoaug.learning.segmentation_losses import cross_entropy, dice_loss
-from napari_histoaug.learning.tissue import Tissue, TissueError
+from napari_histoaug.learning.tissue import RIM, Tissue, TissueError
 from napari_histoaug.metrics import Confusion
+from napari_histoaug.models import SegmentationUNet
 
-IGNORED, RIM = 255, 128
+IGNORED = 255
 BINS = 256
 SAMPLES = 4
 BEST = "best.safetensors"
@@ -37,15 +38,15 @@ def said(labels: Labels, rim_weight: float) -> tuple[Labels, npt.NDArray[np.floa
 
     Parameters
     ----------
-    labels : uint8, (H, W)
+    labels : uint8, any shape
     rim_weight : float
         Weight of pixels marked as rim.
 
     Returns
     -------
-    classes : uint8, (H, W)
+    classes : uint8, as `labels`
         0 background, else 1 + class index.
-    weight : float32, (H, W)
+    weight : float32, as `labels`
         0 where nobody knows.
     """
     known = labels != IGNORED
@@ -63,7 +64,7 @@ def check_labels(tissue: Tissue, classes: int) -> None:
     TissueError
         When they do not.
     """
-    largest = max(int(said(region.labels, 1.0)[0].max()) for region in tissue.regions)
+    largest = int(said(tissue.facts.values, 1.0)[0].max())
     if largest > classes:
         raise TissueError(
             f"The label maps hold the value {largest}, but data.classes names {classes}; name them "
@@ -131,7 +132,7 @@ class SegmentationTask(Task):
         scale = float(np.exp(rng.uniform(-1, 1) * np.log1p(c.vary.scale)))
         angle = float(rng.uniform(-np.pi, np.pi)) if c.vary.turn else 0.0
         wide = _around(size, scale, angle) if c.vary.turn or c.vary.scale else size
-        wide = min(wide, min(min(region.labels.shape) for region in tissue.regions))
+        wide = min(wide, tissue.facts.smallest)
         state, labels = tissue.cut(rng, wide)
         image = np.rint((np.moveaxis(state, 0, 2) + 1) * 127.5).astype(np.uint8)
         if c.vary.turn or c.vary.scale:
@@ -199,7 +200,8 @@ class SegmentationTask(Task):
         return found[0], found[1]
 
     def _pieces(self) -> Iterator[tuple[Tensor, Labels, npt.NDArray[np.bool_]]]:
-        size = self.config.validation_crop
+        smallest = self.held_out.facts.smallest
+        size = min(self.config.validation_crop, smallest - smallest % SegmentationUNet.stride)
         for region in self.held_out.regions:
             height, width = region.labels.shape
             for y in range(0, height - size + 1, size):

@@ -9,9 +9,11 @@ from torch import nn
 
 from napari_histoaug.learning.config import ConfigError
 from napari_histoaug.learning.loop import Run, never
+from napari_histoaug.learning.patch_tissue import patch_tissue
 from napari_histoaug.learning.scripts import announce, complete, run_script
 from napari_histoaug.learning.segmentation import SegmentationTask, check_labels, load_best
 from napari_histoaug.learning.segmentation_config import SegmentationTraining
+from napari_histoaug.learning.sources import pixels, settled
 from napari_histoaug.learning.tissue import Tissue, case_of, pixel_tissue
 from napari_histoaug.models import SegmentationUNet, channels_last
 from napari_histoaug.models.checkpoints import load_tensors
@@ -32,6 +34,7 @@ def fit_segmentation(config: SegmentationTraining, stop: Callable[[], bool] = ne
     What is written is the network with the best held-out Dice, and the thresholds it had there.
     """
     announce(config.loop)
+    config = settled(config)
     train, held_out, synthetic = segmentation_tissue(config)
     task = SegmentationTask(config, train, held_out, synthetic)
     run = Run(new_segmenter(config), task, config.loop)
@@ -67,24 +70,31 @@ def segmentation_tissue(
         When a field cannot be used.
     """
     d = config.data
-    if d.labels is None:
+    if d.manifest is None and d.labels is None:
         raise ConfigError("Segmentation needs label maps; set data.labels.")
-    train, held_out = (
-        pixel_tissue(d.tiles, d.labels, cases, d.vessel_share)
-        for cases in (d.train_cases, d.validation_cases)
-    )
-    synthetic = None
-    if config.synthetic is not None and config.synthetic_share > 0:
-        tiles = config.synthetic.tiles
-        cases = sorted({case_of(p) for p in tiles.glob("*.png")}) if tiles.is_dir() else []
-        if not cases:
-            raise ConfigError(f"{tiles} holds no generated image; generate some first.")
-        synthetic = pixel_tissue(tiles, config.synthetic.labels, cases, d.vessel_share)
+    train, held_out = pixels(d, generated=False)
+    synthetic = _generated(config)
     for tissue in filter(None, (train, held_out, synthetic)):
         check_labels(tissue, len(d.classes))
-    if d.crop % SegmentationUNet.stride:
-        raise ConfigError(f"data.crop={d.crop} must be a multiple of {SegmentationUNet.stride}.")
+        tissue.check_size(d.crop, SegmentationUNet.stride)
     return train, held_out, synthetic
+
+
+def _generated(config: SegmentationTraining) -> Tissue | None:
+    """Read the generated pairs that are asked for."""
+    d, pairs = config.data, config.synthetic
+    if d.synthetic and pairs is not None:
+        raise ConfigError(
+            "Generated tissue would come from two places; set either data.synthetic or synthetic."
+        )
+    if config.synthetic_share == 0 or not (d.synthetic or pairs):
+        return None
+    if pairs is None:
+        return patch_tissue(d, d.split.train, "generated")
+    cases = sorted({case_of(p) for p in pairs.tiles.glob("*.png")}) if pairs.tiles.is_dir() else []
+    if not cases:
+        raise ConfigError(f"{pairs.tiles} holds no generated image; generate some first.")
+    return pixel_tissue(pairs.tiles, pairs.labels, cases, d.vessel_share)
 
 
 def new_segmenter(config: SegmentationTraining) -> SegmentationUNet:

@@ -1,15 +1,17 @@
-"""Training tissue in memory: fields of view with label maps, cut at random, reproducibly.
+"""Training tissue: pieces of it with label maps, cut at random, reproducibly.
 
-Two sources share one way of cutting: pixels (RGB fields, turned and mirrored as they are cut) and
-cached latents (turned before encoding, since an autoencoder does not commute with turning).
+All sources share one way of cutting: pixels (turned and mirrored as they are cut) and cached
+latents (turned before encoding, since an autoencoder does not commute with turning). Fields of view
+are held in memory; patches of a manifest are read as they are asked for.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +19,7 @@ from PIL import Image
 
 from napari_histoaug.errors import HistoaugError
 
+RIM = 128  # added to a label where generated pixels were feathered into real tissue
 VESSEL_GRID = 16  # px; how finely positions on labelled tissue are remembered
 
 
@@ -93,27 +96,83 @@ class Region:
     labels: npt.NDArray[np.uint8]
 
 
+class Regions(Protocol):
+    """Regions in a fixed order: a list, or something that reads each when it is asked for."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> Region: ...
+    def __iter__(self) -> Iterator[Region]: ...
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of all regions together, without reading each.
+
+    Attributes
+    ----------
+    labelled : int64, (n,)
+        Which regions have labelled pixels.
+    smallest : int
+        Shortest side of any, label pixels.
+    channels : int
+        Of the state.
+    values : uint8, (k,)
+        Label values that can occur.
+    digest : str
+        Hash of what decides on every state and label, sha256 (hex).
+    """
+
+    labelled: npt.NDArray[np.int64]
+    smallest: int
+    channels: int
+    values: npt.NDArray[np.uint8]
+    digest: str
+
+
+def facts_of(regions: Regions) -> Facts:
+    """Read all regions, and say what is known of them together."""
+    whole, values = hashlib.sha256(), np.zeros(256, np.int64)
+    for region in regions:
+        values += np.bincount(region.labels.ravel(), minlength=256)
+        for array in (region.state, region.labels):
+            whole.update(np.ascontiguousarray(array).tobytes())
+    return Facts(
+        labelled=np.array([i for i, r in enumerate(regions) if len(_spots(r))], np.int64),
+        smallest=min(min(region.labels.shape) for region in regions),
+        channels=int(regions[0].state.shape[2]),
+        values=np.flatnonzero(values).astype(np.uint8),
+        digest=whole.hexdigest(),
+    )
+
+
 class Tissue:
     """Regions to cut training examples from.
 
     Parameters
     ----------
-    regions : list of Region
-        uint8 RGB states (pixels) or float16 ones (latents).
+    regions : Regions
+        uint8 RGB states (pixels) or floating ones (latents).
     factor : int
         Label pixels a cell of the state covers, along each axis; 1 for pixels.
     vessel_share : float
         Share of cuts that are centred on labelled tissue.
+    facts : Facts, optional
+        Found by reading every region when not given.
     """
 
-    def __init__(self, regions: list[Region], factor: int = 1, vessel_share: float = 0.6) -> None:
-        if not regions:
+    def __init__(
+        self,
+        regions: Regions,
+        factor: int = 1,
+        vessel_share: float = 0.6,
+        facts: Facts | None = None,
+    ) -> None:
+        if not len(regions):
             raise TissueError("There is no training tissue to cut from.")
         self.regions = regions
         self.factor = factor
         self.vessel_share = vessel_share
-        self._labelled = [np.argwhere(r.labels[::VESSEL_GRID, ::VESSEL_GRID] > 0) for r in regions]
-        self._with_labels = [i for i, at in enumerate(self._labelled) if len(at)]
+        self.facts = facts_of(regions) if facts is None else facts
 
     def check(self, size: int, cell: int, classes: int) -> None:
         """See that examples of `size` px can be cut, in whole cells, with known labels.
@@ -123,35 +182,25 @@ class Tissue:
         TissueError
             When they cannot.
         """
-        if size % cell:
-            raise TissueError(
-                f"data.crop={size} does not fit this network; use a multiple of {cell}."
-            )
-        smallest = min(min(region.labels.shape) for region in self.regions)
-        if size > smallest:
-            raise TissueError(
-                f"data.crop={size} is larger than the smallest piece of tissue, {smallest} px; "
-                "use a smaller one."
-            )
-        largest = max(int(region.labels.max()) for region in self.regions)
+        self.check_size(size, cell)
+        largest = int(self.facts.values.max())
         if largest > classes:
             raise TissueError(
                 f"The label maps hold the value {largest}, but data.classes names {classes} "
                 f"{'class' if classes == 1 else 'classes'}; name them all, in that order."
             )
 
-    @property
-    def channels(self) -> int:
-        """Channels of the state."""
-        return int(self.regions[0].state.shape[2])
-
-    def digest(self) -> str:
-        """Hash every state and label, sha256 (hex)."""
-        whole = hashlib.sha256()
-        for region in self.regions:
-            for array in (region.state, region.labels):
-                whole.update(np.ascontiguousarray(array).tobytes())
-        return whole.hexdigest()
+    def check_size(self, size: int, cell: int) -> None:
+        """See that examples of `size` px can be cut, in whole cells; see :meth:`check`."""
+        if size % cell:
+            raise TissueError(
+                f"data.crop={size} does not fit this network; use a multiple of {cell}."
+            )
+        if size > self.facts.smallest:
+            raise TissueError(
+                f"data.crop={size} is larger than the smallest piece of tissue, "
+                f"{self.facts.smallest} px; use a smaller one."
+            )
 
     def cut(
         self, rng: np.random.Generator, size: int
@@ -164,8 +213,8 @@ class Tissue:
             Pixels in [-1, 1], or latents as they are.
         labels : uint8, (size, size)
         """
-        index, y, x = self._place(rng, size)
-        region, f = self.regions[index], self.factor
+        region, y, x = self._place(rng, size)
+        f = self.factor
         state = region.state[y // f : (y + size) // f, x // f : (x + size) // f]
         labels = region.labels[y : y + size, x : x + size]
         if state.dtype == np.uint8:
@@ -174,17 +223,26 @@ class Tissue:
             return np.moveaxis(state, 2, 0).astype(np.float32) / 127.5 - 1, labels
         return np.moveaxis(state, 2, 0).astype(np.float32), labels
 
-    def _place(self, rng: np.random.Generator, size: int) -> tuple[int, int, int]:
-        centred = bool(self._with_labels) and rng.random() < self.vessel_share
-        index = int(rng.choice(self._with_labels) if centred else rng.integers(len(self.regions)))
-        height, width = self.regions[index].labels.shape
-        if centred:
-            cy, cx = self._labelled[index][rng.integers(len(self._labelled[index]))] * VESSEL_GRID
+    def _place(self, rng: np.random.Generator, size: int) -> tuple[Region, int, int]:
+        labelled = self.facts.labelled
+        centred = len(labelled) > 0 and rng.random() < self.vessel_share
+        region = self.regions[
+            int(rng.choice(labelled) if centred else rng.integers(len(self.regions)))
+        ]
+        height, width = region.labels.shape
+        spots = _spots(region) if centred else np.zeros((0, 2), np.int64)
+        if len(spots):
+            cy, cx = spots[rng.integers(len(spots))]
             y, x = np.array([cy, cx]) - size // 2 + rng.integers(-size // 4, size // 4 + 1, 2)
         else:
             y, x = rng.integers(0, height - size + 1), rng.integers(0, width - size + 1)
         y, x = int(np.clip(y, 0, height - size)), int(np.clip(x, 0, width - size))
-        return index, y - y % self.factor, x - x % self.factor
+        return region, y - y % self.factor, x - x % self.factor
+
+
+def _spots(region: Region) -> npt.NDArray[np.int64]:
+    """Positions (y, x) on labelled tissue, on a grid of `VESSEL_GRID` px."""
+    return np.argwhere(region.labels[::VESSEL_GRID, ::VESSEL_GRID] > 0) * VESSEL_GRID
 
 
 def pixel_tissue(

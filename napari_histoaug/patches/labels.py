@@ -113,6 +113,15 @@ class Labels:
                     out |= scattered(self._store.synthetic(*record.box), record.box, grid, box)
         return out
 
+    def rim(self, grid: Grid, box: Box) -> NDArray[np.bool_]:
+        """Return bool (height, width): generated pixels around what was painted for the edits."""
+        painted = np.zeros(box[2:], np.uint8)
+        for record in self._edits():
+            said = self._said(record)
+            everywhere = Said(np.ones_like(said.values), said.where)
+            _paint_nearest(painted, grid, box, record.box, everywhere)
+        return self.synthetic(grid, box) & (painted == 0)
+
     def _edits(self) -> list[EditRecord]:
         return self._store.edits if self._store is not None else []
 
