@@ -31,7 +31,7 @@ from napari_histoaug.slides import open_slide
 
 COMMANDS = [
     *("demo", "view", "info", "inpaint", "synthesize", "donors"),
-    *("export", "annotations", "doctor"),
+    *("export", "annotations", "doctor", "train", "generate"),
 ]
 VESSEL = shapely.Point(450, 350).buffer(40)
 

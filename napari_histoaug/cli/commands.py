@@ -16,6 +16,7 @@ from napari_histoaug.cli.finding import segment
 from napari_histoaug.cli.model import model_app
 from napari_histoaug.cli.plainly import plainly
 from napari_histoaug.cli.progress import StepLine
+from napari_histoaug.cli.training import generate, train_app
 from napari_histoaug.errors import HistoaugError
 
 if TYPE_CHECKING:
@@ -29,10 +30,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(model_app, name="model")
-app.command()(extract)
-app.command()(leakage)
-app.command()(segment)
-app.command()(export)
+app.add_typer(train_app, name="train")
+for _command in (extract, leakage, generate, segment, export):
+    app.command()(_command)
 
 
 class Preset(StrEnum):

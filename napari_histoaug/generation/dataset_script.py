@@ -33,9 +33,9 @@ def launched() -> tuple[list[str], list[str]]:
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         return [], []
-    from accelerate import PartialState
+    from napari_histoaug.learning.processes import this_process
 
-    state = PartialState()
+    state = this_process()
     return [f"shard={state.process_index + 1}/{size}"], [f"device={state.device}"]
 
 

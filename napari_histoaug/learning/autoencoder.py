@@ -19,9 +19,9 @@ from napari_histoaug.learning.adversarial import (
 from napari_histoaug.learning.batches import Batch, Examples
 from napari_histoaug.learning.codebook import Codebook
 from napari_histoaug.learning.config import AutoencoderTraining, ConfigError
-from napari_histoaug.learning.loop import StepLoss, Task
 from napari_histoaug.learning.perceptual import perceptual_loss
 from napari_histoaug.learning.pictures import grid
+from napari_histoaug.learning.task import StepLoss, Task
 from napari_histoaug.learning.tissue import Tissue
 from napari_histoaug.models import TinyAutoencoder, VQAutoencoder, channels_last, load_autoencoder
 from napari_histoaug.models.autoencoders import Autoencoder

@@ -13,8 +13,8 @@ from napari_histoaug.diffusion.predictions import add_noise, velocity
 from napari_histoaug.learning.batches import Batch, Examples
 from napari_histoaug.learning.config import ConfigError, DiffusionTraining
 from napari_histoaug.learning.holes import soft_labels, training_hole
-from napari_histoaug.learning.loop import StepLoss, Task
 from napari_histoaug.learning.pictures import grid
+from napari_histoaug.learning.task import StepLoss, Task
 from napari_histoaug.learning.tissue import Tissue
 from napari_histoaug.models import LatentSpace, SpadeUNet, channels_last
 

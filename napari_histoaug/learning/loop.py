@@ -8,24 +8,23 @@ from __future__ import annotations
 
 import math
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from accelerate import Accelerator
-from torch import Tensor, nn
+from torch import nn
 
 from napari_histoaug.learning.average import Average
 from napari_histoaug.learning.batches import Batch, Examples, Loader
 from napari_histoaug.learning.config import ConfigError, LoopConfig
 from napari_histoaug.learning.journal import Journal, Pace
 from napari_histoaug.learning.learner import Learner, load_checked
+from napari_histoaug.learning.processes import on_cpu
 from napari_histoaug.learning.saving import (
     TrainingError,
     checkpoints,
@@ -33,69 +32,11 @@ from napari_histoaug.learning.saving import (
     told_when_full,
     write_checkpoint,
 )
+from napari_histoaug.learning.task import StepLoss, Task
 from napari_histoaug.models.checkpoints import read_json, save_tensors, write_json
 
 OPPONENT_BETAS = (0.5, 0.9)  # an opponent's past is soon out of date
 REPORT_EVERY = 10
-
-
-@dataclass
-class StepLoss:
-    """What one batch says.
-
-    Attributes
-    ----------
-    total : Tensor, scalar
-        What the network's weights descend.
-    parts : dict of str to Tensor, scalars
-        The terms `total` is made of, and other figures for the log.
-    judging : callable, optional
-        Called with the task's opponent: that one's own loss on what the network just made.
-    """
-
-    total: Tensor
-    parts: dict[str, Tensor] = field(default_factory=dict)
-    judging: Callable[[nn.Module], Tensor] | None = None
-
-
-class Task(ABC):
-    """What is being learnt.
-
-    Attributes
-    ----------
-    opponent : nn.Module, optional
-        A second network, taught against the first with an optimiser of its own.
-    opponent_rate : float
-        Its learning rate.
-    memory : dict of str to Tensor
-        What the task itself counts; saved, and read back in place.
-    """
-
-    opponent: nn.Module | None = None
-    opponent_rate: float = 0.0
-
-    def __init__(self) -> None:
-        self.memory: dict[str, Tensor] = {}
-
-    @abstractmethod
-    def batch(self, examples: Examples) -> Batch:
-        """Make a batch on the CPU; pure, and called in another thread."""
-
-    @abstractmethod
-    def loss(self, model: nn.Module, batch: Batch, step: int) -> StepLoss:
-        """Loss of a batch."""
-
-    @abstractmethod
-    def validate(self, model: nn.Module) -> dict[str, float]:
-        """Named held-out figures."""
-
-    def after_step(self, model: nn.Module, step: int) -> dict[str, float]:
-        """Do to the network itself what a step calls for; returns figures to log."""
-        return {}
-
-    def samples(self, model: nn.Module) -> npt.NDArray[np.uint8] | None:
-        """Draw a grid of pictures, uint8 (H, W, 3), always of the same examples."""
-        return None
 
 
 @dataclass
@@ -397,7 +338,7 @@ def new_accelerator(config: LoopConfig) -> Accelerator:
         When this machine cannot compute in the wanted precision.
     """
     try:
-        return Accelerator(mixed_precision=config.precision)
+        return Accelerator(mixed_precision=config.precision, cpu=on_cpu())
     except (ValueError, ImportError) as error:
         raise ConfigError(
             f"loop.precision={config.precision} does not work on this machine ({error}); "

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from napari_histoaug.learning.augmentation import turn_and_scale, vary_stain
 from napari_histoaug.learning.batches import Batch, Examples
-from napari_histoaug.learning.loop import StepLoss, Task
 from napari_histoaug.learning.pictures import grid
 from napari_histoaug.learning.segmentation_config import SegmentationTraining
 from napari_histoaug.learning.segmentation_losses import cross_entropy, dice_loss
+from napari_histoaug.learning.task import StepLoss, Task
 from napari_histoaug.learning.tissue import RIM, Tissue, TissueError
 from napari_histoaug.metrics import Confusion
 from napari_histoaug.models import SegmentationUNet

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import errno
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +19,9 @@ from napari_histoaug.learning.average import Average
 from napari_histoaug.learning.batches import Batch, Examples, Loader
 from napari_histoaug.learning.config import ConfigError, LoopConfig
 from napari_histoaug.learning.journal import read_log
-from napari_histoaug.learning.loop import Run, StepLoss, Task
+from napari_histoaug.learning.loop import Run
 from napari_histoaug.learning.saving import TrainingError, checkpoints
+from napari_histoaug.learning.task import StepLoss, Task
 from napari_histoaug.models.checkpoints import load_tensors
 
 
@@ -166,6 +171,44 @@ def test_a_full_disk_is_a_sentence_and_leaves_the_last_checkpoint(
             again.fit(silent)
     assert [p.name for p in tmp_path.glob("checkpoint-*3*")] == []
     third = Run(nn.Linear(1, 1), LineTask(), config(tmp_path, 4))
+    assert third.progress.step == 2
+    assert third.fit(silent)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of its own that holds a megabyte and a half."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1536k", "tmpfs", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("mounting a small disk needs rights that this user does not have")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def fill(path: Path) -> None:
+    """Write until the disk has no room left."""
+    with suppress(OSError), path.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(1024))
+
+
+def test_a_disk_that_is_really_full_leaves_the_last_checkpoint_and_goes_on_with_room(
+    small_disk: Path,
+) -> None:
+    ballast = small_disk / "ballast"
+    run = Run(line(), LineTask(), config(small_disk, 5, save_minutes=1e-9))
+    run.fit(silent, stop=lambda: run.progress.step == 2)
+    fill(ballast)
+    again = Run(line(), LineTask(), config(small_disk, 5, save_minutes=1e-9))
+    with pytest.raises(TrainingError, match=r"No space left.*checkpoint is checkpoint-0*2\."):
+        again.fit(silent)
+    load_tensors(checkpoints(small_disk)[-1] / "model.safetensors")
+    ballast.unlink()
+    third = Run(nn.Linear(1, 1), LineTask(), config(small_disk, 5))
     assert third.progress.step == 2
     assert third.fit(silent)
 

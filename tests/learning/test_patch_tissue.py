@@ -163,7 +163,7 @@ def test_patches_are_read_when_asked_for_and_few_are_checked(
     tissue.cut(np.random.default_rng(0), 64)
     assert len(read) == 1
     assert len(pixels(data)[1].regions) == 5
-    with pytest.raises(ConfigError, match="'check' of .* has no generated patch"):
+    with pytest.raises(ConfigError, match=r"'check' of .* has no generated patch"):
         patch_tissue(data, "check", "generated")
 
 

@@ -164,7 +164,6 @@ def test_two_processes_lose_as_one_with_the_doubled_batch(
         "WORLD_SIZE": "2",
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": port,
-        "ACCELERATE_USE_CPU": "true",
     }
     pair = [started(given, RANK=n, LOCAL_RANK=n, **shared) for n in ("0", "1")]
     assert train_diffusion(arguments(configuration, tmp_path / "one", *common)) == 0
