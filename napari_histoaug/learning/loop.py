@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,7 @@ class Run:
             self.forward = torch.compile(self.forward, backend=config.compile)
         self.average = Average(self.bare, config.ema)
         self.progress, self.pace = Progress(), Pace()
+        self.journal: Journal | None = None
         with told_when_full(config.out):
             config.out.mkdir(parents=True, exist_ok=True)
         self._resume()
@@ -119,11 +120,8 @@ class Run:
         if self._finished():
             return True
         self.loader = Loader(self._make, self.config.ahead)
-        self.journal = None
         try:
-            with told_when_full(self.config.out):
-                if self.leads:
-                    self.journal = Journal(self.config.out, self.progress.step)
+            with told_when_full(self.config.out), self._journal():
                 stopped = self._steps(say, stop)
                 self.save()
                 if not stopped:
@@ -131,9 +129,19 @@ class Run:
                     self._sample()
         finally:
             self.loader.close()
+        return not stopped
+
+    @contextmanager
+    def _journal(self) -> Iterator[None]:
+        """Keep the journal open, on the process that writes it; closing it writes as well."""
+        try:
+            if self.leads:
+                self.journal = Journal(self.config.out, self.progress.step)
+            yield
+        finally:
             if self.journal is not None:
                 self.journal.close()
-        return not stopped
+            self.journal = None
 
     def _steps(self, say: Callable[[str], None], stop: Callable[[], bool]) -> bool:
         """Take steps until the end, or until asked to stop; returns whether asked."""
