@@ -158,6 +158,9 @@ class FakeResult:
     steps: int = 3
     evaluations: int = 3
     seconds: float = 0.0
+    donor: str | None = None
+    strength: float = 1.0
+    notes: tuple[str, ...] = ()
 
 
 class FakeGenerator:

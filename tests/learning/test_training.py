@@ -68,6 +68,9 @@ def test_every_shipped_configuration_is_valid(path: Path) -> None:
     if "source" in content:
         assert load_config(DatasetConfig, path).count > 0
         return
+    if "slides" in content:
+        assert load_config(ExtractConfig, path).patches.size > 0
+        return
     kind: type[AutoencoderTraining | DiffusionTraining | SegmentationTraining]
     if "encoder" in model:
         kind = SegmentationTraining
