@@ -42,7 +42,8 @@ class Replay:
         if not self.differing:
             return "Replayed: every pixel is the same."
         levels = "1 grey level" if self.largest == 1 else f"{self.largest} grey levels"
-        return f"Replayed: {self.differing:,} pixels differ, by at most {levels}."
+        pixels = "1 pixel differs" if self.differing == 1 else f"{self.differing:,} pixels differ"
+        return f"Replayed: {pixels}, by at most {levels}."
 
 
 def replay(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,8 +15,11 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from qtpy.QtCore import Qt
+from shapely.geometry import box, mapping
 
 from napari_histoaug.errors import Cancelled
+from napari_histoaug.gui.annotation_reader import ask_frame, layer_data, load
+from napari_histoaug.gui.engine import Engine
 from napari_histoaug.gui.reader import slide_layer
 from napari_histoaug.gui.session import SlideSession, session_of
 from napari_histoaug.gui.widget import HistoaugWidget
@@ -36,6 +41,7 @@ class FakeNetwork:
     threads: list[threading.Thread] = field(default_factory=list)
     calls: list[dict[str, Any]] = field(default_factory=list)
     loads: list[tuple[str | None, str]] = field(default_factory=list)
+    maps: list[np.ndarray] = field(default_factory=list)
     evaluations: int = 0
 
     def load_generator(self, source: str | None, device: str) -> SimpleNamespace:
@@ -87,6 +93,29 @@ class FakeNetwork:
             strength=None,
             notes=(),
         )
+
+    def synthesize(
+        self,
+        generator: Any,
+        label_mask: np.ndarray,
+        mpp: tuple[float, float] | None,
+        steps: int | None,
+        seed: int,
+        *,
+        method: str,
+        **told: Any,
+    ) -> SimpleNamespace:
+        self.maps.append(label_mask.copy())
+        image = np.full((*label_mask.shape, 3), 90 + seed % 100, np.uint8)
+        return SimpleNamespace(
+            image=image, evaluations=1, steps=1, seed=seed, method=method, notes=()
+        )
+
+    @property
+    def engine(self) -> Engine:
+        """What the panels are given in place of the package's own."""
+        engine = Engine.of(self.load_generator, self.inpaint)
+        return dataclasses.replace(engine, synthesize=self.synthesize)
 
     def _wait(self, cancelled: Callable[[], bool] | None) -> None:
         for _ in range(4000):  # far longer than a test that works needs
@@ -174,6 +203,22 @@ class Desk:
         self.click(self.widget.review_panel.accept_button)
         self.wait_idle()
 
+    def annotate(self, folder: Path, boxes: list[tuple[int, int, int, int]], label: str) -> None:
+        """Open rectangles (y, x, height, width) of one class onto the slide."""
+        features = [
+            {
+                "type": "Feature",
+                "geometry": mapping(box(x, y, x + width, y + height)),
+                "properties": {"classification": {"name": label, "color": [200, 0, 0]}},
+            }
+            for y, x, height, width in boxes
+        ]
+        path = folder / "vessels.geojson"
+        path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+        slide = self.controller.slide_layer
+        data, settings, _ = layer_data(load(path, slide, ask_frame).view, slide)
+        self.viewer.add_labels(data, **settings)
+
     def shown(self, level: int = 0) -> np.ndarray:
         """All pixels of a level, as the viewer's array gives them."""
         return np.asarray(self.controller.slide_layer.data[level])
@@ -190,7 +235,7 @@ def desk(qtbot, slide_path, network):
     viewer = ViewerModel()
     arrays, settings, _ = slide_layer(slide_path)
     viewer.add_image(arrays, **settings)
-    widget = HistoaugWidget(viewer, inpaint=network.inpaint, load_generator=network.load_generator)
+    widget = HistoaugWidget(viewer, engine=network.engine)
     qtbot.addWidget(widget)
     desk = Desk(qtbot, viewer, widget, slide_path, network)
     desk.look_at(350, 450)
@@ -205,7 +250,7 @@ def window_desk(make_napari_viewer, qtbot, slide_path, network):
     viewer = make_napari_viewer()
     arrays, settings, _ = slide_layer(slide_path)
     viewer.add_image(arrays, **settings)
-    widget = HistoaugWidget(viewer, inpaint=network.inpaint, load_generator=network.load_generator)
+    widget = HistoaugWidget(viewer, engine=network.engine)
     viewer.window.add_dock_widget(widget, name="Inpaint vessel", area="right")
     desk = Desk(qtbot, viewer, widget, slide_path, network)
     desk.look_at(350, 450)
