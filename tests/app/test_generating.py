@@ -220,7 +220,7 @@ def test_without_torch_the_panel_says_what_to_add(qtbot, slide_path):
 def test_notes_of_a_result_are_shown(desk):
     def noted(*args, **options):
         made = desk.network.inpaint(*args, **options)
-        return SimpleNamespace(**vars(made), notes=("Memory was short: smaller windows.",))
+        return SimpleNamespace(**{**vars(made), "notes": ("Memory was short: smaller windows.",)})
 
     desk.controller.making.engine = Engine.of(desk.network.load_generator, noted)
     desk.propose()

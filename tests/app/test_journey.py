@@ -138,7 +138,7 @@ def test_the_bundled_model_paints_a_vessel(
     before = desk.shown(0)
     desk.paint_here()
     desk.paint(1400, 1000)
-    widget.generate_panel.steps_box.setValue(4)
+    widget.generate_panel.options.steps_box.setValue(4)
     desk.run()
     qtbot.waitUntil(lambda: not desk.controller.busy, timeout=240_000)
     assert desk.controller.sentence == ""

@@ -6,7 +6,7 @@ import json
 import re
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -242,7 +242,8 @@ def test_a_failing_network_is_its_own_sentence(journey, slide):
     def broken(*_, **__):
         raise HistoaugError("The network is not the one it was.")
 
-    journey.widget.controller._inpaint = broken
+    making = journey.widget.controller.making
+    making.engine = replace(making.engine, inpaint=broken, inpaint_many=broken)
     path, _ = slide
     with pytest.raises(DemoError, match="The network is not the one it was"):
         drive(journey, path)

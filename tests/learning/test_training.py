@@ -11,9 +11,11 @@ import yaml
 from diffusers import DDPMScheduler
 from diffusers.training_utils import compute_snr
 from PIL import Image
+from pydantic import BaseModel
 from torch import Tensor, nn
 
 from napari_histoaug.diffusion import linear_schedule, velocity
+from napari_histoaug.evaluation.config import ImageEvaluation, SegmentationEvaluation
 from napari_histoaug.generation import inpaint, load_generator
 from napari_histoaug.generation.dataset import DatasetConfig
 from napari_histoaug.learning.autoencoder import hue_loss
@@ -29,6 +31,8 @@ from napari_histoaug.learning.scripts import train_autoencoder, train_diffusion
 from napari_histoaug.learning.segmentation_config import SegmentationTraining
 from napari_histoaug.learning.tissue import Region, Tissue, pixel_tissue
 from napari_histoaug.models import PRESETS, VQAutoencoder, load_autoencoder
+from napari_histoaug.patches.run import ExtractConfig
+from napari_histoaug.segmentation.many_slides import PredictConfig
 
 ROOT = Path(__file__).parents[2]
 
@@ -63,20 +67,25 @@ def write(settings: dict[str, object], path: Path) -> str:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "training" / "configs").glob("*.yaml")), ids=str)
 def test_every_shipped_configuration_is_valid(path: Path) -> None:
-    content = yaml.safe_load(path.read_text())
-    model = content.get("model", {})
+    assert load_config(kind_of(path.stem, yaml.safe_load(path.read_text())), path)
+
+
+def kind_of(name: str, content: dict[str, dict]) -> type[BaseModel]:
+    """Which script a shipped configuration is for."""
+    others = {
+        "evaluate-images": ImageEvaluation,
+        "evaluate-segmentation": SegmentationEvaluation,
+        "extract": ExtractConfig,
+        "predict": PredictConfig,
+    }
+    if name in others:
+        return others[name]
     if "source" in content:
-        assert load_config(DatasetConfig, path).count > 0
-        return
-    if "slides" in content:
-        assert load_config(ExtractConfig, path).patches.size > 0
-        return
-    kind: type[AutoencoderTraining | DiffusionTraining | SegmentationTraining]
+        return DatasetConfig
+    model = content.get("model", {})
     if "encoder" in model:
-        kind = SegmentationTraining
-    else:
-        kind = DiffusionTraining if "multipliers" in model else AutoencoderTraining
-    assert load_config(kind, path).loop.steps > 0
+        return SegmentationTraining
+    return DiffusionTraining if "multipliers" in model else AutoencoderTraining
 
 
 def test_overrides_reach_into_sections(settings: dict[str, object], tmp_path: Path) -> None:
