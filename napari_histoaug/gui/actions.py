@@ -97,7 +97,8 @@ def keys() -> dict[str, str]:
     """Every key of ours and what it does, such as ``{"Shift+C": "Paint here"}``."""
     own = {action.key: action.title for action in ACTIONS.values() if action.key}
     review = {key: ACTIONS[name].title for key, name in REVIEW_KEYS.items()}
-    return {key.replace("-", "+"): title for key, title in (own | review).items()}
+    tools = {"Shift-L": "Lasso", "Shift-W": "Wand", "Shift-S": "Stamp of a vessel"}
+    return {key.replace("-", "+"): title for key, title in (own | review | tools).items()}
 
 
 class Keys:

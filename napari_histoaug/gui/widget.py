@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import napari.viewer
 from qtpy.QtCore import QEvent, QObject, Qt
-from qtpy.QtWidgets import QFrame, QMainWindow, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFrame,
+    QMainWindow,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_histoaug.gui.controller import Controller
 from napari_histoaug.gui.key_help import KeyHelp
@@ -97,7 +105,12 @@ class HistoaugWidget(QScrollArea):
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setMinimumWidth(280)
+        for choice in inside.findChildren(QComboBox):
+            # else its longest entry decides how wide the panels must be
+            choice.setSizeAdjustPolicy(
+                QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+            )
+            choice.setMinimumContentsLength(8)
 
     def _list_keys(self) -> None:
         self.show_keys()
@@ -111,7 +124,14 @@ class HistoaugWidget(QScrollArea):
     def _refresh(self) -> None:
         for panel in self._panels:
             panel.refresh()
+        self._keep_wide_enough()
         self._watch_window()
+
+    def _keep_wide_enough(self) -> None:
+        """Never narrower than what is in it: there is no bar to scroll sideways."""
+        inside, bar = self.widget(), self.verticalScrollBar()
+        if inside is not None and bar is not None:
+            self.setMinimumWidth(inside.minimumSizeHint().width() + bar.sizeHint().width())
 
     def event(self, event: QEvent | None) -> bool:
         """Taken out of its dock (napari's close button does that), it stops its work."""

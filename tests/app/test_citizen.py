@@ -11,9 +11,12 @@ from napari.utils.key_bindings import coerce_keybinding
 from napari.utils.notifications import notification_manager
 from napari.utils.shortcuts import default_shortcuts
 from npe2 import PluginManifest
+from qtpy.QtWidgets import QWidget
 
 from napari_histoaug.gui import actions, commands, whereabouts
+from napari_histoaug.gui.exporting import WAYS
 from napari_histoaug.gui.key_help import KeyHelp
+from napari_histoaug.gui.painting import TOOL_KEYS
 from napari_histoaug.gui.reader import slide_layer
 from napari_histoaug.gui.reviewing import KEYS as REVIEW_KEYS
 from napari_histoaug.gui.widget import HistoaugWidget
@@ -71,6 +74,10 @@ def test_the_help_lists_every_key(desk, qtbot):
     assert isinstance(window, KeyHelp)
     words = {label.text() for label in window.findChildren(type(window.children()[1]))}
     assert {key.replace("-", "+") for key in OURS} <= words
+    listed = actions.keys()
+    tools = [coerce_keybinding(key.replace("+", "-")) for key in listed]
+    assert {coerce_keybinding(key) for key in TOOL_KEYS.values()} <= set(tools)
+    assert len(tools) == len(set(tools))
 
 
 def test_commands_are_in_the_menus_and_act_on_their_own_viewer(
@@ -99,6 +106,18 @@ def test_commands_are_in_the_menus_and_act_on_their_own_viewer(
     assert panels[1].controller.canvas is not None
     for panel in panels:
         panel.controller.close()
+
+
+def test_no_control_is_cut_off_at_the_side(window_desk, qtbot):
+    widget = window_desk.widget
+    widget.window().show()
+    for way in WAYS:
+        widget.controller.exporting.choose(way)
+        qtbot.waitUntil(lambda: widget.widget().width() <= widget.viewport().width(), timeout=5000)
+    for control in widget.findChildren(QWidget):
+        if control.isVisible() and widget.widget().isAncestorOf(control):
+            right = control.mapTo(widget.widget(), control.rect().topRight()).x()
+            assert right <= widget.viewport().width(), control
 
 
 @pytest.fixture

@@ -1,0 +1,187 @@
+"""Take the pictures of the user guide from the real window, and the README's animation.
+
+Run under a display or a virtual one, with the bundled network::
+
+    xvfb-run -a -s "-screen 0 1600x1000x24" python docs/screenshots.py [--out docs/images]
+
+Slide (the public sample), place, outline and seeds are fixed, so that the same versions make the
+same pictures but for the seconds they show.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from napari.utils.notifications import notification_manager
+from PIL import Image
+from qtpy.QtCore import QBuffer, QIODevice
+from qtpy.QtWidgets import QWidget
+
+from napari_histoaug.gui import demo_journey as demo
+from napari_histoaug.gui.demo_journey import Journey
+from napari_histoaug.masks import vessel_outline
+from napari_histoaug.slides.samples import fetch_sample
+
+SIZE = (1480, 940)
+FRAMES_WIDE = 720
+STROKES = 6
+COLOURS = 256
+LEFT = 0.245  # of the window: napari's own layer list, not in the film
+
+
+def main() -> None:
+    """Make the journey once in each theme; the dark one is also filmed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "images")
+    parser.add_argument(
+        "--light-panels", type=Path, help="folder for the panels in the light theme"
+    )
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    take(options.out, "dark", "", options.out)
+    take(options.out, "light", "-light", options.light_panels)
+
+
+def take(out: Path, theme: str, ending: str, panels: Path | None) -> None:
+    """Make the journey in one theme and take its pictures."""
+    import napari
+
+    with tempfile.TemporaryDirectory() as place:
+        slide = Path(shutil.copy(fetch_sample(), place))
+        viewer = napari.Viewer(title="napari", show=True)
+        viewer.theme = theme
+        viewer.window.resize(*SIZE)
+        _, widget = viewer.window.add_plugin_dock_widget(demo.PLUGIN, demo.WIDGET)
+        journey = Journey(viewer, widget, Path(place))
+        film: list[Image.Image] = []
+        try:
+            widget.controller.settings.method = "draft"
+            widget.controller.settings.keep_seed = True
+            demo.open_slide_layer(journey, slide)
+            settle(journey)
+            save(picture(viewer.window._qt_window), out / f"open{ending}.png")
+            paint(journey, film)
+            save(picture(viewer.window._qt_window), out / f"painted{ending}.png")
+            generate(journey, film)
+            save(picture(viewer.window._qt_window), out / f"window{ending}.png")
+            if panels is not None:
+                panels.mkdir(parents=True, exist_ok=True)
+                take_panels(journey, panels, ending)
+            keep(journey, film)
+            widget.export_panel.way_box.setCurrentIndex(2)
+            widget.controller.exporting.choose("patches")
+            widget.controller.set_folder("pairs")
+            settle(journey)
+            if panels is not None:
+                save(picture(widget.export_panel), panels / f"panel-export{ending}.png")
+                save(picture(widget.review_panel), panels / f"panel-journal{ending}.png")
+                save(picture(widget.show_keys()), panels / f"keys{ending}.png")
+        finally:
+            viewer.close()
+    if theme == "dark":
+        animate(film, out / "vessel.gif")
+
+
+def paint(journey: Journey, film: list[Image.Image]) -> None:
+    """Paint the demo's vessel stroke by stroke."""
+    journey.click("Paint here")
+    canvas = journey.widget.controller.painting.canvas
+    step = canvas.downsample
+    centre = tuple((demo.PLACE[n] - canvas.box[n]) / step[n] for n in (0, 1))
+    random = np.random.default_rng(demo.OUTLINE_SEED)
+    outline = vessel_outline(random, canvas.layer.data.shape, demo.RADIUS / max(step), centre)
+    rows, columns = np.nonzero(outline)
+    film.append(frame(journey))
+    # from left to right, as a brush would
+    borders = np.quantile(columns, np.linspace(0, 1, STROKES + 1)[1:])
+    for border in borders:
+        part = columns <= border
+        label = canvas.layer.selected_label
+        canvas.layer.data_setitem((rows[part], columns[part]), label)
+        settle(journey)
+        film.append(frame(journey))
+
+
+def generate(journey: Journey, film: list[Image.Image]) -> None:
+    """Inpaint, and film what forms."""
+    controller = journey.widget.controller
+    journey.widget.generate_panel.run_button.click()
+    seen = 0
+
+    def ready() -> bool:
+        nonlocal seen
+        if len(film) < 16 and controller.proposal is None:
+            seen += 1
+            if seen % 8 == 0:
+                film.append(frame(journey))
+        return controller.proposal is not None
+
+    journey.wait(ready, "Inpaint vessel")
+    settle(journey)
+    film.append(frame(journey))
+
+
+def keep(journey: Journey, film: list[Image.Image]) -> None:
+    """Accept, and go to another layer so that no tool is in the hand."""
+    journey.click("Accept")
+    journey.wait(lambda: bool(journey.session.edits.edits), "Accept")
+    journey.viewer.layers.selection.active = journey.slide_layer
+    settle(journey)
+    film.append(frame(journey))
+
+
+def take_panels(journey: Journey, out: Path, ending: str) -> None:
+    """Every panel by itself, as it looks while there is a proposal."""
+    widget = journey.widget
+    for name in ("slide", "paint", "generate", "review"):
+        save(picture(getattr(widget, f"{name}_panel")), out / f"panel-{name}{ending}.png")
+
+
+def settle(journey: Journey) -> None:
+    """Let the window come to rest, without bubbles over it."""
+    demo.live(0.6)
+    demo.close_notifications(journey.viewer)
+    notification_manager.records.clear()
+    demo.live(0.3)
+
+
+def frame(journey: Journey) -> Image.Image:
+    """The window, small."""
+    image = picture(journey.viewer.window._qt_window)
+    image = image.crop((round(LEFT * image.width), 24, image.width, image.height - 24))
+    height = round(image.height * FRAMES_WIDE / image.width)
+    return image.resize((FRAMES_WIDE, height), Image.Resampling.LANCZOS)
+
+
+def picture(widget: QWidget) -> Image.Image:
+    """What a widget shows, as it would be printed."""
+    import io
+
+    buffer = QBuffer()
+    buffer.open(QIODevice.OpenModeFlag.WriteOnly)
+    widget.grab().save(buffer, "PNG")
+    return Image.open(io.BytesIO(bytes(buffer.data().data()))).convert("RGB")
+
+
+def save(image: Image.Image, path: Path) -> None:
+    """Write a picture with a palette: a third of the bytes, and the eye sees no difference."""
+    small = image.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE)
+    small.save(path, optimize=True)
+
+
+def animate(film: list[Image.Image], path: Path) -> None:
+    """Write the frames as a GIF that shows the first and the last ones longer."""
+    palette = film[-2].quantize(128)
+    frames = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in film]
+    durations = [900, *[220] * (len(frames) - 3), 1800, 2200]
+    frames[0].save(
+        path, save_all=True, append_images=frames[1:], duration=durations, loop=0, optimize=True
+    )
+
+
+if __name__ == "__main__":
+    main()
