@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from napari_histoaug.models.cheaper import GroupNorm, affine_between
+
 
 def timestep_embedding(t: Tensor, width: int, max_period: float = 10_000.0) -> Tensor:
     """Sinusoidal embedding of 0-based training timesteps.
@@ -60,16 +62,7 @@ class TwoLevelTime(nn.Module):
 
     def forward(self, x: Tensor, noisy: Tensor, clean: Tensor, hole: Tensor) -> Tensor:
         """Modulate `x` (B, C, H, W) by embeddings (B, width) mixed by `hole` (B, 1, H, W)."""
-        # Mixing the two results is mixing the two embeddings' scales and shifts, but never builds a
-        # map of either: three passes over x, and lerp is exact where the hole is 0 or 1.
-        at_t, at_zero = (_affine(x, self.project(embedding)) for embedding in (noisy, clean))
-        return torch.lerp(at_zero, at_t, hole.to(at_t.dtype))
-
-
-def _affine(x: Tensor, scale_and_shift: Tensor) -> Tensor:
-    """``x (1 + scale) + shift`` of `x` (B, C, H, W), in its dtype, by (B, 2C)."""
-    scale, shift = scale_and_shift.to(x.dtype)[:, :, None, None].chunk(2, dim=1)
-    return torch.addcmul(shift, x, 1 + scale)
+        return affine_between(x, self.project(clean), self.project(noisy), hole)
 
 
 class Modulation(nn.Module):
@@ -83,9 +76,13 @@ class Modulation(nn.Module):
 
     def forward(self, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Return (1 + scale, shift), each (B, channels, H, W), of soft labels (B, K, H, W)."""
-        scale, shift = self.out(F.relu(self.shared(labels))).chunk(2, dim=1)
+        hidden = F.relu(self.shared(labels))
+        assert self.out.bias is not None
         # Halves of one tensor would be read with gaps at every step.
-        return 1 + scale, shift.contiguous(memory_format=torch.channels_last)
+        scale, shift = self.out.weight.chunk(2)
+        at_scale, at_shift = self.out.bias.chunk(2)
+        factor = F.conv2d(hidden, scale, 1 + at_scale, padding=1)
+        return factor, F.conv2d(hidden, shift, at_shift, padding=1)
 
 
 class ResidualBlock(nn.Module):
@@ -105,10 +102,10 @@ class ResidualBlock(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        self.norm1 = nn.GroupNorm(groups_for(inputs), inputs, affine=labels == 0)
+        self.norm1 = GroupNorm(groups_for(inputs), inputs, affine=labels == 0)
         self.modulation = Modulation(labels, spade_hidden, inputs) if labels else None
         self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1)
-        self.norm2 = nn.GroupNorm(groups_for(outputs), outputs)
+        self.norm2 = GroupNorm(groups_for(outputs), outputs)
         self.time = TwoLevelTime(time_width, outputs)
         self.dropout = nn.Dropout(dropout)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
@@ -139,7 +136,7 @@ class SelfAttention(nn.Module):
     def __init__(self, channels: int, head_width: int = 64) -> None:
         super().__init__()
         self.heads = max(1, channels // head_width)
-        self.norm = nn.GroupNorm(groups_for(channels), channels)
+        self.norm = GroupNorm(groups_for(channels), channels)
         self.qkv = nn.Conv2d(channels, 3 * channels, 1)
         self.out = nn.Conv2d(channels, channels, 1)
         silence(self.out)

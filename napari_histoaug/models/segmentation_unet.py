@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from napari_histoaug.models.blocks import groups_for
+from napari_histoaug.models.cheaper import GroupNorm
 from napari_histoaug.models.residual_encoder import ResidualEncoder
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -65,7 +66,7 @@ class _UpBlock(nn.Module):
             layers += [
                 nn.Conv2d(channels, outputs, 3, padding=1, bias=False),
                 # Group norm: whole slides come in batches of another size than training.
-                nn.GroupNorm(groups_for(outputs), outputs),
+                GroupNorm(groups_for(outputs), outputs),
                 nn.ReLU(inplace=True),
             ]
         self.convolve = nn.Sequential(*layers)

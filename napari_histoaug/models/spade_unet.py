@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from napari_histoaug.models.blocks import ResidualBlock, SelfAttention, silence, timestep_embedding
+from napari_histoaug.models.cheaper import GroupNorm, doubled
 
 
 class SpadeUNetConfig(BaseModel):
@@ -98,7 +99,7 @@ class SpadeUNet(nn.Module):
         self.attention = SelfAttention(widths[-1])
         self.middle_out = self._block(widths[-1], widths[-1])
         self._build_decoder(widths, skips)
-        self.leave_norm = nn.GroupNorm(min(32, widths[0] // 4), widths[0])
+        self.leave_norm = GroupNorm(min(32, widths[0] // 4), widths[0])
         self.leave = nn.Conv2d(widths[0], cells * c.channels, 3, padding=1)
         silence(self.leave)
 
@@ -152,11 +153,8 @@ class SpadeUNet(nn.Module):
         The label map does not change during sampling: compute this once and pass it to every call.
         """
         maps: SpadeMaps = []
-        levels = len(self.config.multipliers)
         index = 0
-        for level in reversed(range(levels)):
-            cell = self.config.unshuffle * 2**level
-            pooled = pool_labels(labels, size[0] // cell, size[1] // cell)
+        for pooled in reversed(self._pooled(labels, size)):
             for _ in range(self.config.blocks + 1):
                 block = self.up_blocks[index]
                 assert isinstance(block, ResidualBlock)
@@ -164,6 +162,15 @@ class SpadeUNet(nn.Module):
                 maps.append(block.modulation(pooled))
                 index += 1
         return maps
+
+    def _pooled(self, labels: Tensor, size: tuple[int, int]) -> list[Tensor]:
+        """Labels at every level, the first one first; each is pooled from the one before it."""
+        found = []
+        for level in range(len(self.config.multipliers)):
+            cell = self.config.unshuffle * 2**level
+            labels = pool_labels(labels, size[0] // cell, size[1] // cell)
+            found.append(labels)
+        return found
 
     def forward(
         self,
@@ -196,12 +203,14 @@ class SpadeUNet(nn.Module):
         Tensor, (B, channels, H, W)
         """
         c = self.config
+        if maps is None or c.label_input:
+            labels = pool_labels(labels, x.shape[2] // c.unshuffle, x.shape[3] // c.unshuffle)
         if maps is None:
             maps = self.modulations(labels, (x.shape[2], x.shape[3]))
         m = hole.to(x.dtype)
         parts = [F.pixel_unshuffle(x, c.unshuffle), F.pixel_unshuffle(m, c.unshuffle)]
         if c.label_input:
-            parts.append(pool_labels(labels, parts[0].shape[2], parts[0].shape[3]).to(x.dtype))
+            parts.append(labels.to(x.dtype))
         noisy, clean = self._times(t, dataset, x.dtype)
         holes = [F.avg_pool2d(m, c.unshuffle)]
         for _ in c.multipliers[1:]:
@@ -254,5 +263,7 @@ class SpadeUNet(nn.Module):
                 block, spade = next(blocks)
                 h = block(torch.cat([h, skips.pop()], dim=1), noisy, clean, hole, spade)
             if step < len(holes) - 1:
-                h = self.up_samples[step](F.interpolate(h, scale_factor=2.0, mode="nearest"))
+                convolution = self.up_samples[step]
+                assert isinstance(convolution, nn.Conv2d)
+                h = doubled(h, convolution)
         return h
