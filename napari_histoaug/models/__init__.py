@@ -19,6 +19,7 @@ from napari_histoaug.models.checkpoints import (
 )
 from napari_histoaug.models.diffusers_autoencoder import DiffusersAutoencoder
 from napari_histoaug.models.layout import channels_last
+from napari_histoaug.models.object_classifier import ObjectClassifier, ObjectClassifierConfig
 from napari_histoaug.models.segmentation_unet import SegmentationUNet, SegmentationUNetConfig
 from napari_histoaug.models.spade_unet import PRESETS, SpadeUNet, SpadeUNetConfig, pool_labels
 
@@ -29,6 +30,8 @@ __all__ = [
     "LatentSpace",
     "LatentStatistics",
     "ModelError",
+    "ObjectClassifier",
+    "ObjectClassifierConfig",
     "SegmentationUNet",
     "SegmentationUNetConfig",
     "SpadeUNet",

@@ -28,6 +28,7 @@ from napari_histoaug.models.diffusers_autoencoder import (
     known_kinds,
     load_diffusers,
 )
+from napari_histoaug.models.object_classifier import ObjectClassifier, ObjectClassifierConfig
 from napari_histoaug.models.segmentation_unet import SegmentationUNet, SegmentationUNetConfig
 from napari_histoaug.models.spade_unet import SpadeUNet, SpadeUNetConfig
 
@@ -39,6 +40,7 @@ _KINDS: dict[str, tuple[type[BaseModel], Callable[[Any], nn.Module]]] = {
     "TinyAutoencoder": (TinyAutoencoderConfig, TinyAutoencoder),
     "VQAutoencoder": (VQAutoencoderConfig, VQAutoencoder),
     "SegmentationUNet": (SegmentationUNetConfig, SegmentationUNet),
+    "ObjectClassifier": (ObjectClassifierConfig, ObjectClassifier),
 }
 
 

@@ -117,6 +117,14 @@ class PredictionStore:
         return cls(group)
 
     @classmethod
+    def create_like(cls, folder: Path, other: PredictionStore) -> PredictionStore:
+        """Make an empty prediction of the size, classes and colours of another."""
+        ome: Any = other.group[CLASSES].attrs["ome"]
+        shown = [entry["rgba"] for entry in ome["image-label"]["colors"]]
+        colours = [(int(r), int(g), int(b)) for r, g, b, _ in shown]
+        return cls.create(folder, other.shape, other.facts["classes"], other.mpp, colours)
+
+    @classmethod
     def resume(cls, folder: Path) -> PredictionStore:
         """Open an unfinished prediction for more writing."""
         return cls(zarr.open_group(str(folder), mode="r+"))
