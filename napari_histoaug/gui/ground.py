@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 CELL, MARGIN = 8.0, 600.0
 """Side of a cell, and how far around a place is looked at, in micrometres: a lumen or fat lobule
 that is wholly in sight counts as tissue."""
-_MOST_CELLS = 1024
+_MOST_CELLS = 512
 _USUAL_MPP = 0.5
 
 
@@ -69,22 +69,14 @@ class Ground:
         return float(y[best]), float(x[best])
 
 
-def leave_glass_out(session: SlideSession, canvas: PaintCanvas) -> bool:
+def leave_glass_out(ground: Ground, canvas: PaintCanvas) -> bool:
     """Take back what was just painted on the glass; return whether there was any."""
     painted = canvas.unsaved() & (np.asarray(canvas.layer.data) != 0)
     rows, columns = (np.flatnonzero(painted.any(axis=axis)) for axis in (1, 0))
     if not rows.size:
         return False
     region = (slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1))
-    window = canvas.window
-    box = [
-        (window.box[0] + region[0].start) * window.step,
-        (window.box[1] + region[1].start) * window.step,
-        (region[0].stop - region[0].start) * window.step,
-        (region[1].stop - region[1].start) * window.step,
-    ]
-    ground = ground_around(session, (box[0], box[1], box[2], box[3]))
-    off = painted[region] & ~ground.under(window, region)
+    off = painted[region] & ~ground.under(canvas.window, region)
     if off.any():
         canvas.revert(region, off)
     return bool(off.any())

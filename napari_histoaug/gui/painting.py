@@ -302,10 +302,14 @@ class Painting:
 
     def _keep(self, visit: Visit) -> None:
         """Save the stroke that just ended, without what lies on the glass."""
-        careful = self.toolbox.settings.keep_to_tissue and not visit.session.rough
-        if careful and visit.canvas and leave_glass_out(visit.session, visit.canvas):
+        canvas = visit.canvas
+        painted = canvas is not None and self._careful(visit) and canvas.unsaved().any()
+        if canvas and painted and leave_glass_out(visit.ground(canvas), canvas):
             self._tell(ON_GLASS)
         self._save(visit)
+
+    def _careful(self, visit: Visit) -> bool:
+        return self.toolbox.settings.keep_to_tissue and not visit.session.rough
 
     def _on_mode(self, layer: Labels) -> None:
         if self.toolbox.learn(layer):
@@ -343,4 +347,6 @@ class Painting:
         except HistoaugError:
             return True  # the slide is not in view; or told when the stroke could not be saved
         self._fit_brush()
+        if visit.canvas is not None and self._careful(visit):
+            visit.ground(visit.canvas)  # now, so that the next stroke does not wait for it
         return True

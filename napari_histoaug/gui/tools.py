@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_histoaug.gui.geometry import Pair
-from napari_histoaug.gui.ground import ground_around
 from napari_histoaug.gui.pixels import read_grid
 from napari_histoaug.masks.polygons import polygons_to_mask
 from napari_histoaug.masks.stamps import Part, VesselShape, pick_shape, vessel_shapes
@@ -153,9 +152,7 @@ class Toolbox:
             return at
         step, corner = canvas.window.step, canvas.window.box[:2]
         centre = ((corner[0] + at[0]) * step, (corner[1] + at[1]) * step)
-        reach = int(np.ceil(radius))
-        box = (int(centre[0]) - reach, int(centre[1]) - reach, 2 * reach, 2 * reach)
-        near = ground_around(visit.session, box).nearest(centre, radius)
+        near = visit.ground(canvas).nearest(centre, radius)
         if near is None:
             return None
         if near == centre:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from psygnal import Signal
 
 from napari_histoaug.gui.canvas import PaintCanvas, add_canvas_layer, current_view
-from napari_histoaug.gui.geometry import Box, contains, window_over
+from napari_histoaug.gui.geometry import Box, Window, contains, window_over
+from napari_histoaug.gui.ground import Ground, ground_around
 from napari_histoaug.gui.painted import PaintedLayer
 from napari_histoaug.masks.history import StrokeHistory
 from napari_histoaug.masks.pieces import FrozenMask
@@ -66,6 +67,7 @@ class Visit:
         self.history = StrokeHistory(self.store)
         self.canvas: PaintCanvas | None = None
         self._painted: PaintedLayer | None = None
+        self._ground: tuple[Window, Ground] | None = None
 
     def show_painted(self) -> None:
         """Show what is painted beyond the canvas, in a layer of its own."""
@@ -121,6 +123,12 @@ class Visit:
         self._refresh_painted()
         self.changed.emit()
         return True
+
+    def ground(self, canvas: PaintCanvas) -> Ground:
+        """The tissue under a canvas and around it; looked at once as long as it does not move."""
+        if self._ground is None or self._ground[0] != canvas.window:
+            self._ground = canvas.window, ground_around(self.session, canvas.box)
+        return self._ground[1]
 
     def save(self) -> Change | None:
         """Write the strokes that are not saved yet.

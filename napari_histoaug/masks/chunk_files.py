@@ -92,6 +92,19 @@ def decode(data: bytes | None) -> NDArray[np.uint8]:
     return np.frombuffer(bytearray(raw), np.uint8).reshape(CHUNK, CHUNK)
 
 
+def common_part(
+    chunk: Chunk, box: tuple[int, int, int, int]
+) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """Return where the common part of a chunk and a box lies in either."""
+    inside, outside = [], []
+    for axis in (0, 1):
+        start = chunk[axis + 1] * CHUNK
+        low, high = max(start, box[axis]), min(start + CHUNK, box[axis] + box[axis + 2])
+        inside.append(slice(low - start, high - start))
+        outside.append(slice(low - box[axis], high - box[axis]))
+    return (inside[0], inside[1]), (outside[0], outside[1])
+
+
 @functools.lru_cache(maxsize=256)
 def _uniform(value: int) -> bytes | None:
     if value == 0:

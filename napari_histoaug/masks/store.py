@@ -14,12 +14,13 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_histoaug.errors import HistoaugError
-from napari_histoaug.masks.chunk_files import CHUNK, Chunk, ChunkFiles, decode, encode
+from napari_histoaug.masks.chunk_files import CHUNK, Chunk, ChunkFiles, common_part, decode, encode
 from napari_histoaug.masks.layout import create_group, level_shapes, read_classes, write_classes
 
 Box = tuple[int, int, int, int]
@@ -145,7 +146,7 @@ class MaskStore:
             with self._lock:
                 data = self._files.get(chunk)
             if data is not None:
-                inside, outside = _common(chunk, box)
+                inside, outside = common_part(chunk, box)
                 out[outside] = self._decode(chunk, data)[inside]
         return out
 
@@ -229,28 +230,24 @@ class MaskStore:
         changed: NDArray[np.bool_],
     ) -> bytes | None:
         """Return the bytes of a level-0 chunk after painting."""
-        height, width = self.shapes[0]
-        spans = []
-        for axis, side in enumerate((height, width)):
+        step, here, under, offsets = 2**level, [], [], []
+        for axis, side in enumerate(self.shapes[0]):
             start = chunk[axis + 1] * CHUNK
-            at = np.arange(start, min(start + CHUNK, side))
-            pick = (at >> level) - box[axis]
-            inside = (pick >= 0) & (pick < box[axis + 2])
-            spans.append((at[inside] - start, pick[inside]))
-        (rows, from_rows), (columns, from_columns) = spans
-        if not rows.size or not columns.size:
-            return old
-        here = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        mask = changed[from_rows[0] : from_rows[-1] + 1, from_columns[0] : from_columns[-1] + 1]
+            low = max(start, box[axis] * step)
+            high = min(start + CHUNK, (box[axis] + box[axis + 2]) * step, side)
+            if low >= high:
+                return old
+            here.append(slice(low - start, high - start))
+            under.append(slice(low // step - box[axis], -(-high // step) - box[axis]))
+            offsets.append(low % step)
+        mask = changed[under[0], under[1]]
         if not mask.any():
             return old
-        if level:
-            mask = changed[from_rows][:, from_columns]
-            paint = values[from_rows][:, from_columns]
-        else:
-            paint = values[from_rows[0] : from_rows[-1] + 1, from_columns[0] : from_columns[-1] + 1]
         pixels = self._decode(chunk, old)
-        np.copyto(pixels[here], paint, where=mask)
+        target = pixels[here[0], here[1]]
+        mask = _stretched(mask, step, offsets, target.shape)
+        paint = _stretched(values[under[0], under[1]], step, offsets, target.shape)
+        np.copyto(target, paint, where=mask)
         return encode(pixels)
 
     def _pool(
@@ -265,27 +262,28 @@ class MaskStore:
         """
         finer = set(after)
         for level in range(1, len(self.shapes)):
-            coarser = {(level, row // 2, column // 2) for _, row, column in finer}
+            under: dict[Chunk, list[Chunk]] = {}
+            for chunk in finer:
+                under.setdefault((level, chunk[1] // 2, chunk[2] // 2), []).append(chunk)
             finer = set()
-            for chunk in coarser:
-                old, new = self._files.get(chunk), self._pooled(chunk, after)
+            for coarse, fine in under.items():
+                old = self._files.get(coarse)
+                new = self._pooled(coarse, old, {chunk: after[chunk] for chunk in fine})
                 if new != old or all_levels:
-                    before[chunk], after[chunk] = old, new
-                    finer.add(chunk)
+                    before[coarse], after[coarse] = old, new
+                    finer.add(coarse)
 
-    def _pooled(self, chunk: Chunk, fresh: dict[Chunk, bytes | None]) -> bytes | None:
-        """Return the bytes of a chunk made of the four finer ones, fresh ones as given."""
-        level, row, column = chunk
-        out = np.zeros((CHUNK, CHUNK), np.uint8)
-        half = CHUNK // 2
-        for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)):
-            finer = (level - 1, 2 * row + i, 2 * column + j)
-            data = fresh[finer] if finer in fresh else self._files.get(finer)
-            if data is not None:
-                quarters = self._decode(finer, data).reshape(half, 2, half, 2)
-                place = np.s_[i * half : (i + 1) * half, j * half : (j + 1) * half]
-                out[place] = quarters.max(axis=(1, 3))
-        return encode(out)
+    def _pooled(
+        self, coarse: Chunk, old: bytes | None, fresh: dict[Chunk, bytes | None]
+    ) -> bytes | None:
+        """Return the bytes of a chunk after some of the four finer ones under it changed."""
+        pixels, half = self._decode(coarse, old), CHUNK // 2
+        for chunk, data in fresh.items():
+            y, x = (chunk[1] % 2) * half, (chunk[2] % 2) * half
+            fine = self._decode(chunk, data)
+            rows = np.maximum(fine[::2], fine[1::2])
+            np.maximum(rows[:, ::2], rows[:, 1::2], out=pixels[y : y + half, x : x + half])
+        return encode(pixels)
 
     def _apply(self, new: dict[Chunk, bytes | None], old: dict[Chunk, bytes | None]) -> None:
         """Replace chunks, fine ones first; a note on the disk tells which until it is done."""
@@ -386,12 +384,12 @@ class MaskStore:
             ) from error
 
 
-def _common(chunk: Chunk, box: Box) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Return where the common part of a chunk and a box lies in either."""
-    inside, outside = [], []
-    for axis in (0, 1):
-        start = chunk[axis + 1] * CHUNK
-        low, high = max(start, box[axis]), min(start + CHUNK, box[axis] + box[axis + 2])
-        inside.append(slice(low - start, high - start))
-        outside.append(slice(low - box[axis], high - box[axis]))
-    return (inside[0], inside[1]), (outside[0], outside[1])
+def _stretched(
+    coarse: NDArray[Any], step: int, offsets: Sequence[int], shape: tuple[int, ...]
+) -> NDArray[Any]:
+    """Repeat every pixel `step` times along both axes and cut out what is wanted."""
+    if step == 1:
+        return coarse
+    fine = coarse.repeat(step, axis=0).repeat(step, axis=1)
+    (y, x), (height, width) = offsets, shape
+    return fine[y : y + height, x : x + width]

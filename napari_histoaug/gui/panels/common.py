@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from qtpy.QtGui import QIcon
-from qtpy.QtWidgets import QGroupBox, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QComboBox,
+    QGroupBox,
+    QHBoxLayout,
+    QLabel,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 from superqt import QCollapsible
 
 WARNING = "color: #d9822b;"
@@ -58,3 +66,10 @@ def folded(title: str, content: QWidget, purpose: str) -> QCollapsible:
     if layout is not None:
         layout.setContentsMargins(0, 0, 0, 0)
     return fold
+
+
+def narrow(box: QComboBox, characters: int = 8) -> None:
+    """Let a box be narrower than its longest entry, so that it never widens the panel."""
+    policy = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+    box.setSizeAdjustPolicy(policy)
+    box.setMinimumContentsLength(characters)

@@ -6,7 +6,16 @@ from qtpy.QtWidgets import QComboBox, QProgressBar, QPushButton
 
 from napari_histoaug.gui.controller import Controller
 from napari_histoaug.gui.jobs import Progress
-from napari_histoaug.gui.panels.common import NEXT_STEP, WARNING, Panel, explain, folded, note, row
+from napari_histoaug.gui.panels.common import (
+    NEXT_STEP,
+    WARNING,
+    Panel,
+    explain,
+    folded,
+    narrow,
+    note,
+    row,
+)
 from napari_histoaug.gui.panels.options import Options
 from napari_histoaug.gui.tasks import PACES, TASKS, task_of, verb
 
@@ -29,6 +38,8 @@ class GeneratePanel(Panel):
             self.pace_box.addItem(pace.title, pace.method)
             self.pace_box.setItemData(number, pace.tip, 3)
         self.pace_box.addItem(OWN_PACE)
+        narrow(self.task_box)
+        narrow(self.pace_box)
         self.run_button = QPushButton()
         self.estimate = note()
         self.batch_button = QPushButton("Fill all annotated")

@@ -54,7 +54,7 @@ class PaintPanel(Panel):
             lambda on: setattr(painting, "follows", on),
         )
         self.screen_box = _check(
-            "Brush keeps its size on the screen",
+            "Brush keeps its screen size",
             "Zoom in for a finer brush. Otherwise it keeps its size on the tissue.",
             painting.sizes.on_screen,
             painting.set_brush_on_screen,

@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
 from superqt import QLabeledDoubleSlider
 
 from napari_histoaug.gui.controller import Controller
-from napari_histoaug.gui.panels.common import explain
+from napari_histoaug.gui.panels.common import explain, narrow
 from napari_histoaug.masks.stamps import SIZES, VesselShape, vessel_shapes
 
 TIPS = {
@@ -105,6 +105,7 @@ class ToolOptions(QWidget):
     def _fill_vessel(self) -> None:
         self.shape_box.setIconSize(QSize(ICON, ICON))
         self.shape_box.setMaxVisibleItems(12)
+        narrow(self.shape_box)
         self.shape_box.addItem("any vessel", None)
         for size, (low, high) in SIZES.items():
             limits = f"from {low:.0f} µm" if np.isinf(high) else f"{low:.0f} to {high:.0f} µm"
