@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from napari.utils.notifications import show_warning
+from napari.utils.notifications import show_info, show_warning
 from psygnal import Signal
 
 from napari_histoaug.errors import HistoaugError
@@ -45,7 +45,9 @@ class JobDesk:
     job : Job or None
         The running job.
     sentence : str
-        What went wrong last, empty when nothing did since the last action.
+        What was told last, empty when nothing was since the last action.
+    is_warning : bool
+        Something went wrong; otherwise the sentence is news.
     """
 
     changed = Signal()
@@ -54,6 +56,7 @@ class JobDesk:
     def __init__(self) -> None:
         self.job: Job | None = None
         self.sentence = ""
+        self.is_warning = False
 
     @property
     def busy(self) -> bool:
@@ -85,7 +88,7 @@ class JobDesk:
 
     def tell(self, sentence: str, show: Callable[[str], None]) -> None:
         """Say a sentence in a napari notification, and keep it for the panel."""
-        self.sentence = sentence
+        self.sentence, self.is_warning = sentence, show is not show_info
         show(sentence)
         self.changed.emit()
 

@@ -160,6 +160,11 @@ class Job(QObject):
         # a slot of an object of the main thread: Qt queues what the other thread emits
         self._posted.connect(self._deliver)
 
+    @property
+    def at_rest(self) -> bool:
+        """Its work has ended, in whichever way; the news of it may still be under way."""
+        return self._idle.is_set()
+
     def start(self) -> None:
         """Start the thread; returns at once."""
         worker = create_worker(self._run, _start_thread=False)

@@ -15,7 +15,7 @@ LOOKS: dict[Look, tuple[str, str]] = {
 }
 OUTLINE = (20, 230, 255)
 STRONG = 96  # a byte's difference that is shown brightest
-SHOWS = 1.0, 4.0  # from where a seam is coloured, and where it is reddest, in steps of tissue
+SHOWS = 1.5, 4.0  # from where a seam is coloured, and where it is reddest, in steps of tissue
 
 
 def picture(

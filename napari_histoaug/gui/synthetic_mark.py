@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from napari_histoaug.gui.controller import Controller
 
 WARNING = "Contains synthetic tissue"
-COLOR = (1.0, 0.72, 0.2, 1.0)
+COLOR = (0.92, 0.5, 0.08, 1.0)  # seen on the box of the dark and of the light theme
 
 
 def shows_synthetic(session: SlideSession, view: Box) -> bool:

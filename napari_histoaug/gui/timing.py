@@ -51,6 +51,11 @@ class Timing:
         )
         self._job.start()
 
+    @property
+    def idle(self) -> bool:
+        """Nothing is being measured."""
+        return self._job is None
+
     def close(self) -> None:
         """Stop measuring and wait for its thread."""
         job, self._job = self._job, None
@@ -76,7 +81,11 @@ class Timing:
             return ""
         pace = self._paces.get((settings.model, settings.device))
         text = f"{count:,} evaluations"
-        return text if pace is None else f"{text}, {seconds_said(pace.seconds(count))} a hole"
+        if pace is None:
+            return text
+        # a region is made in windows as large as a patch of the training
+        unit = "patch" if settings.purpose == "synthesise" else "hole"
+        return f"{text}, {seconds_said(pace.seconds(count))} a {unit}"
 
     def _found(self, key: tuple[str | None, str], pace: Any, default: int | None) -> None:
         self._paces[key] = pace

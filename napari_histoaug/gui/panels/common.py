@@ -45,6 +45,13 @@ def row(*widgets: QWidget) -> QHBoxLayout:
     return layout
 
 
+def narrow(box: QComboBox) -> QComboBox:
+    """Let a combo box be narrower than its longest choice, so that it never widens the panel."""
+    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    box.setMinimumContentsLength(6)
+    return box
+
+
 def note(text: str = "") -> QLabel:
     """A quiet line of text that wraps and never widens the panel."""
     label = QLabel(text)

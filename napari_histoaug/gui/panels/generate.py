@@ -30,7 +30,7 @@ class GeneratePanel(Panel):
         super().__init__("3  Generate")
         self._controller = controller
         self._was_busy = False
-        self.task_box, self.pace_box = QComboBox(), QComboBox()
+        self.task_box, self.pace_box = narrow(QComboBox()), narrow(QComboBox())
         for number, task in enumerate(TASKS):
             self.task_box.addItem(task.title, task.purpose)
             self.task_box.setItemData(number, task.tip, 3)  # Qt.ToolTipRole
@@ -50,8 +50,9 @@ class GeneratePanel(Panel):
         self.options = Options(controller)
         tip = "Variants, seed, real vessels, method, device and model."
         self.advanced = folded("Advanced", self.options, tip)
-        self.rows.addLayout(row(self.task_box, self.pace_box))
         for widget in (
+            self.task_box,
+            self.pace_box,
             self.run_button,
             self.estimate,
             self.progress_bar,
@@ -111,7 +112,7 @@ class GeneratePanel(Panel):
         controller, busy = self._controller, self._ours()
         self.progress_bar.setVisible(busy)
         self.progress_label.setVisible(busy or bool(controller.sentence))
-        self.progress_label.setStyleSheet("" if busy else WARNING)
+        self.progress_label.setStyleSheet("" if busy or not controller.is_warning else WARNING)
         if busy and not self._was_busy:
             self._show_progress("Starting…")
         elif not busy:

@@ -23,7 +23,7 @@ from qtpy.QtWidgets import (
 
 from napari_histoaug.gui.controller import Controller
 from napari_histoaug.gui.model_cards import BUNDLED, ModelCard, known_models, read_card
-from napari_histoaug.gui.panels.common import WARNING, note, row
+from napari_histoaug.gui.panels.common import WARNING, narrow, note, row
 
 METHODS = {
     "pixel-time": "Every pixel has its own time; the model's own steps.",
@@ -53,7 +53,7 @@ class Options(QWidget):
         self._connect()
 
     def _make(self) -> None:
-        self.method_box = QComboBox()
+        self.method_box = narrow(QComboBox())
         for method, tip in METHODS.items():
             self.method_box.addItem(method)
             self.method_box.setItemData(self.method_box.count() - 1, tip, 3)  # Qt.ToolTipRole
@@ -63,7 +63,7 @@ class Options(QWidget):
         self.keep_box = QCheckBox("Keep")
         self.roll_button = QPushButton("Roll")
         self.variants_box = _spin(1, 8)
-        self.start_box = QComboBox()
+        self.start_box = narrow(QComboBox())
         self.start_box.addItems([NOISE, REAL])
         self.donor_list = QListWidget()
         self.donor_list.setViewMode(QListWidget.ViewMode.IconMode)
@@ -74,9 +74,9 @@ class Options(QWidget):
         self.strength_slider = QSlider(Qt.Orientation.Horizontal)
         self.strength_slider.setRange(5, 100)
         self._strength_label = QLabel("Made anew")
-        self.device_box = QComboBox()
+        self.device_box = narrow(QComboBox())
         self.device_box.addItems(DEVICES)
-        self.model_box = QComboBox()
+        self.model_box = narrow(QComboBox())
         self.model_box.setEditable(True)
         self.model_box.addItems(list(known_models()) or [BUNDLED])
         self.folder_button = QPushButton("Folder…")

@@ -6,7 +6,7 @@ from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QCheckBox, QComboBox, QLabel, QListWidget, QPushButton, QSlider
 
 from napari_histoaug.gui.controller import Controller
-from napari_histoaug.gui.panels.common import NEXT_STEP, WARNING, Panel, explain, note, row
+from napari_histoaug.gui.panels.common import NEXT_STEP, WARNING, Panel, explain, narrow, note, row
 from napari_histoaug.gui.panels.journal import JournalList, icon_of
 from napari_histoaug.gui.pictures import LOOKS, thumbnail
 from napari_histoaug.gui.proposal import Proposal
@@ -31,10 +31,11 @@ class ReviewPanel(Panel):
         self.strip.setWrapping(False)
         self.strip.setIconSize(QSize(THUMB, THUMB))
         self.strip.setFixedHeight(THUMB + 26)
+        self.strip.setMinimumWidth(THUMB)
         self.strip.setToolTip("The variants; click the one to look at and to accept.")
         self.blend = QSlider(Qt.Orientation.Horizontal)
         self.blend.setRange(0, 100)
-        self.look_box = QComboBox()
+        self.look_box = narrow(QComboBox())
         for number, (look, (title, tip)) in enumerate(LOOKS.items()):
             self.look_box.addItem(title, look)
             self.look_box.setItemData(number, tip, 3)  # Qt.ToolTipRole
