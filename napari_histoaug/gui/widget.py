@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 
 from napari_histoaug.gui.controller import Controller
 from napari_histoaug.gui.key_help import KeyHelp
+from napari_histoaug.gui.panels.common import narrow
 from napari_histoaug.gui.panels.export import ExportPanel
 from napari_histoaug.gui.panels.generate import GeneratePanel
 from napari_histoaug.gui.panels.paint import PaintPanel
@@ -106,11 +107,7 @@ class HistoaugWidget(QScrollArea):
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         for choice in inside.findChildren(QComboBox):
-            # else its longest entry decides how wide the panels must be
-            choice.setSizeAdjustPolicy(
-                QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-            )
-            choice.setMinimumContentsLength(8)
+            narrow(choice)
 
     def _list_keys(self) -> None:
         self.show_keys()

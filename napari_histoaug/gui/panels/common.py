@@ -73,10 +73,3 @@ def folded(title: str, content: QWidget, purpose: str) -> QCollapsible:
     if layout is not None:
         layout.setContentsMargins(0, 0, 0, 0)
     return fold
-
-
-def narrow(box: QComboBox, characters: int = 8) -> None:
-    """Let a box be narrower than its longest entry, so that it never widens the panel."""
-    policy = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-    box.setSizeAdjustPolicy(policy)
-    box.setMinimumContentsLength(characters)

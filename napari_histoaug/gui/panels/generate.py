@@ -14,7 +14,6 @@ from napari_histoaug.gui.panels.common import (
     folded,
     narrow,
     note,
-    row,
 )
 from napari_histoaug.gui.panels.options import Options
 from napari_histoaug.gui.tasks import PACES, TASKS, task_of, verb
@@ -38,8 +37,6 @@ class GeneratePanel(Panel):
             self.pace_box.addItem(pace.title, pace.method)
             self.pace_box.setItemData(number, pace.tip, 3)
         self.pace_box.addItem(OWN_PACE)
-        narrow(self.task_box)
-        narrow(self.pace_box)
         self.run_button = QPushButton()
         self.estimate = note()
         self.batch_button = QPushButton("Fill all annotated")
