@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from napari.utils.notifications import show_warning
 
+from napari_histoaug.gui.painting import TOOL_KEYS
 from napari_histoaug.gui.reviewing import KEYS as REVIEW_KEYS
 
 if TYPE_CHECKING:
@@ -97,8 +98,8 @@ def keys() -> dict[str, str]:
     """Every key of ours and what it does, such as ``{"Shift+C": "Paint here"}``."""
     own = {action.key: action.title for action in ACTIONS.values() if action.key}
     review = {key: ACTIONS[name].title for key, name in REVIEW_KEYS.items()}
-    tools = {"Shift-L": "Lasso", "Shift-W": "Wand", "Shift-S": "Stamp of a vessel"}
-    return {key.replace("-", "+"): title for key, title in (own | review | tools).items()}
+    tools = {key: f"Take the {tool}, on the canvas" for tool, key in TOOL_KEYS.items()}
+    return {key.replace("-", "+"): title for key, title in (own | tools | review).items()}
 
 
 class Keys:

@@ -55,7 +55,8 @@ class Ground:
         The place itself when the disc lies on tissue there.
         """
         room = ndimage.distance_transform_edt(np.pad(self.tissue, 1))[1:-1, 1:-1]
-        fits = room * self.step >= radius
+        # from the middles of cells; the place and the glass may be nearer by half a diagonal each
+        fits = (room - 1.5) * self.step >= radius
         here = [int(at // self.step) - low for at, low in zip(centre, self.corner, strict=True)]
         inside = all(0 <= at < side for at, side in zip(here, fits.shape, strict=True))
         if inside and fits[here[0], here[1]]:

@@ -32,11 +32,7 @@ if TYPE_CHECKING:
 
 UNDO = KeyMod.CtrlCmd | KeyCode.KeyZ
 REDO = KeyMod.CtrlCmd | KeyMod.Shift | KeyCode.KeyZ
-TOOL_KEYS = {
-    "lasso": KeyMod.Shift | KeyCode.KeyL,
-    "wand": KeyMod.Shift | KeyCode.KeyW,
-    "vessel": KeyMod.Shift | KeyCode.KeyS,
-}
+TOOL_KEYS = {"lasso": "Shift-L", "wand": "Shift-W", "vessel": "Shift-S"}
 """Of the tools that napari does not have; it has keys for the others."""
 ON_GLASS = (
     "What was painted on the glass was left out; to paint there, switch off Keep to the tissue "
@@ -125,6 +121,8 @@ class Painting:
             self._listen(visit, canvas)
             self.toolbox.choose(self.toolbox.tool or "brush", canvas.layer)
         self.sizes.apply(canvas.layer, self._zoom)
+        if self._careful(visit):
+            visit.ground(canvas)
         return canvas
 
     def show_earlier(self, slide_layer: Image, session: SlideSession, classes: ClassTable) -> None:
@@ -303,9 +301,12 @@ class Painting:
     def _keep(self, visit: Visit) -> None:
         """Save the stroke that just ended, without what lies on the glass."""
         canvas = visit.canvas
-        painted = canvas is not None and self._careful(visit) and canvas.unsaved().any()
-        if canvas and painted and leave_glass_out(visit.ground(canvas), canvas):
-            self._tell(ON_GLASS)
+        try:
+            painted = canvas is not None and self._careful(visit) and canvas.unsaved().any()
+            if canvas and painted and leave_glass_out(visit.ground(canvas), canvas):
+                self._tell(ON_GLASS)
+        except HistoaugError as error:  # the slide cannot be read any more
+            self._tell(str(error))
         self._save(visit)
 
     def _careful(self, visit: Visit) -> bool:
@@ -344,9 +345,9 @@ class Painting:
             return False
         try:
             visit.follow(self.limit)
+            if self._careful(visit):
+                visit.ground(visit.canvas)  # now, so that the next stroke does not wait for it
         except HistoaugError:
             return True  # the slide is not in view; or told when the stroke could not be saved
         self._fit_brush()
-        if visit.canvas is not None and self._careful(visit):
-            visit.ground(visit.canvas)  # now, so that the next stroke does not wait for it
         return True

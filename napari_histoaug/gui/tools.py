@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_histoaug.errors import HistoaugError
 from napari_histoaug.gui.geometry import Pair
 from napari_histoaug.gui.pixels import read_grid
 from napari_histoaug.masks.polygons import polygons_to_mask
@@ -105,10 +106,14 @@ class Toolbox:
         at = _position(canvas, event)
         if self.tool == "lasso":
             yield from _lasso(canvas, event, at)
-        elif self.tool == "wand":
-            self.wand(visit, canvas, at)
-        else:
-            self.stamp(visit, canvas, at)
+            return
+        try:
+            if self.tool == "wand":
+                self.wand(visit, canvas, at)
+            else:
+                self.stamp(visit, canvas, at)
+        except HistoaugError as error:  # the slide cannot be read any more
+            self._tell(str(error))
 
     def wand(self, visit: Visit, canvas: PaintCanvas, at: Pair) -> None:
         """Paint the connected region whose colour is like that at a place, canvas pixels."""

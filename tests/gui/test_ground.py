@@ -22,8 +22,8 @@ def test_the_nearest_place_is_the_place_itself_on_tissue():
 def test_a_place_on_glass_moves_to_where_the_disc_fits():
     y, x = GROUND.nearest(((5 + 10) * 16.0, (7 + 15) * 16.0), 40)
     assert abs(y - (5 + 10) * 16) <= 8
-    # 40 px are 2.5 cells: the third cell from the border
-    assert x == (7 + 7 + 0.5) * 16
+    # 40 px are 2.5 cells, and one and a half for what a cell hides
+    assert x == (7 + 6 + 0.5) * 16
     assert GROUND.nearest((200.0, 200.0), 2000) is None
 
 
