@@ -12,8 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-#: Positions from which a doubling and the convolution after it are cheaper in one.
-_MANY_POSITIONS = 1024
+#: Positions of an image from which a doubling and the convolution after it are cheaper in one:
+#: used, and taught, which is done in batches. The size of a batch must not decide, since an image
+#: is to come out the same in any.
+_MANY_POSITIONS, _MANY_TAUGHT = 1024, 256
 
 
 def _on_cpu(x: Tensor) -> bool:
@@ -151,7 +153,8 @@ def doubled(x: Tensor, convolution: nn.Conv2d) -> Tensor:
     A convolution sees each position up to four times after that; a transposed one, whose kernel
     holds the sums of its weights, counts it once, which is 16 products instead of 36.
     """
-    if not _on_cpu(x) or x.shape[0] * x.shape[2] * x.shape[3] < _MANY_POSITIONS:
+    least = _MANY_TAUGHT if _taught(x) else _MANY_POSITIONS
+    if not _on_cpu(x) or x.shape[2] * x.shape[3] < least:
         out: Tensor = convolution(F.interpolate(x, scale_factor=2.0, mode="nearest"))
         return out
     weight = convolution.weight
