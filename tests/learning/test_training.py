@@ -32,6 +32,7 @@ from napari_histoaug.learning.segmentation_config import SegmentationTraining
 from napari_histoaug.learning.tissue import Region, Tissue, pixel_tissue
 from napari_histoaug.models import PRESETS, VQAutoencoder, load_autoencoder
 from napari_histoaug.patches.run import ExtractConfig
+from napari_histoaug.segmentation.filter_scripts import FilterApplication, FilterTraining
 from napari_histoaug.segmentation.many_slides import PredictConfig
 
 ROOT = Path(__file__).parents[2]
@@ -73,6 +74,8 @@ def test_every_shipped_configuration_is_valid(path: Path) -> None:
 def kind_of(name: str, content: dict[str, dict]) -> type[BaseModel]:
     """Which script a shipped configuration is for."""
     others = {
+        "apply-filter": FilterApplication,
+        "teach-filter": FilterTraining,
         "evaluate-images": ImageEvaluation,
         "evaluate-segmentation": SegmentationEvaluation,
         "extract": ExtractConfig,
