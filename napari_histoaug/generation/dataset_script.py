@@ -10,7 +10,8 @@ from pathlib import Path
 
 from napari_histoaug.generation.dataset import DatasetConfig, generate
 from napari_histoaug.generation.generator import load_generator
-from napari_histoaug.learning.scripts import run_script, say
+from napari_histoaug.learning.command_line import say
+from napari_histoaug.learning.scripts import run_script
 
 
 def generate_dataset(arguments: Sequence[str] | None = None) -> int:

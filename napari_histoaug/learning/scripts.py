@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
 import signal
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -14,8 +12,8 @@ from accelerate import PartialState
 from pydantic import BaseModel
 from torch import nn
 
-from napari_histoaug.errors import HistoaugError
 from napari_histoaug.learning.autoencoder import AutoencoderTask, new_autoencoder
+from napari_histoaug.learning.command_line import exit_code, new_parser, say
 from napari_histoaug.learning.config import (
     AutoencoderTraining,
     DiffusionTraining,
@@ -40,11 +38,6 @@ from napari_histoaug.models.autoencoders import Autoencoder
 from napari_histoaug.models.folder import GeneratorIndex, save_generator
 
 Config = TypeVar("Config", bound=BaseModel)
-
-
-def say(line: str) -> None:
-    """Print one line to standard error at once."""
-    print(line, file=sys.stderr, flush=True)  # noqa: T201
 
 
 class Stop:
@@ -73,22 +66,18 @@ def run_script(
     arguments: Sequence[str] | None = None,
 ) -> int:
     """Parse ``--config`` and overrides, train, and report; return the exit code."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--config", type=Path, required=True, help="YAML configuration")
-    parser.add_argument("overrides", nargs="*", help="dotted overrides, e.g. loop.batch=8")
-    given = parser.parse_args(arguments)
+    given = new_parser(description, "loop.batch=8").parse_args(arguments)
     stop = Stop()
-    try:
+
+    def whole() -> int:
         written = train(load_config(kind, given.config, given.overrides), stop)
-    except HistoaugError as error:
-        say(str(error))
-        return 2
-    except KeyboardInterrupt:
-        say("Stopped; the last checkpoint is complete, and the same command goes on from it.")
-        return 130
-    if PartialState().is_main_process:
-        say(f"written: {written}")
-    return 0
+        if PartialState().is_main_process:
+            say(f"written: {written}")
+        return 0
+
+    return exit_code(
+        whole, "Stopped; the last checkpoint is complete, and the same command goes on from it."
+    )
 
 
 def train_diffusion(arguments: Sequence[str] | None = None) -> int:

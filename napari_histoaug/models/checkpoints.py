@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,23 @@ _KINDS: dict[str, tuple[type[BaseModel], Callable[[Any], nn.Module]]] = {
 
 class ModelError(HistoaugError):
     """A network or generator folder that cannot be used, and why."""
+
+
+@contextmanager
+def told_when_invalid(source: Path | str) -> Iterator[None]:
+    """Turn the first thing that pydantic objects to into a sentence about `source`.
+
+    Raises
+    ------
+    ModelError
+        Instead of pydantic's error.
+    """
+    try:
+        yield
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the whole"
+        raise ModelError(f"{source} is not valid at {where}: {first['msg']}.") from None
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -147,12 +165,8 @@ def load_network(folder: Path) -> nn.Module:
             f"{folder / CONFIG} names the unknown network {name!r}; known are {', '.join(_KINDS)}."
         )
     shape, build = _KINDS[name]
-    try:
+    with told_when_invalid(folder / CONFIG):
         model = build(shape.model_validate(config))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the whole"
-        raise ModelError(f"{folder / CONFIG} is not valid at {where}: {first['msg']}.") from None
     tensors = load_tensors(folder / WEIGHTS)
     check_tensors(model.state_dict(), tensors, folder)
     model.load_state_dict(tensors)

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from torch import Tensor
 
 from napari_histoaug.models.autoencoders import Autoencoder, LatentStatistics
@@ -22,6 +22,7 @@ from napari_histoaug.models.checkpoints import (
     load_autoencoder,
     load_tensors,
     read_json,
+    told_when_invalid,
 )
 from napari_histoaug.models.diffusers_autoencoder import DiffusersAutoencoder
 from napari_histoaug.models.folder import (
@@ -71,13 +72,11 @@ def read_mapping(path: Path) -> Mapping:
         When the file cannot be read or holds something else.
     """
     try:
-        return Mapping.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
         raise ModelError(f"The mapping {path} cannot be read ({error}).") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the whole"
-        raise ModelError(f"The mapping {path} is not valid at {where}: {first['msg']}.") from None
+    with told_when_invalid(f"The mapping {path}"):
+        return Mapping.model_validate(content)
 
 
 def import_generator(source: Path, out: Path, mapping: Mapping | None = None) -> None:
@@ -188,14 +187,10 @@ def _from_folder(folder: Path, mapping: Mapping) -> Found:
             f"{folder / INDEX} is that of a {kind}, which names no classes and no pixel size; pass "
             "--mapping FILE.yaml with an index."
         )
-    try:
+    with told_when_invalid(folder):
         index = mapping.index or GeneratorIndex.model_validate(content)
         shape = mapping.unet or _shape(folder / "unet")
         schedule = _schedule(folder, shape)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the whole"
-        raise ModelError(f"{folder} is not valid at {where}: {first['msg']}.") from None
     places = [mapping.autoencoder, *(folder / name for name in AUTOENCODERS)]
     place = next((p for p in places if p is not None and (p / CONFIG).is_file()), None)
     autoencoder = load_autoencoder(place) if place is not None else None

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from napari_histoaug.models.autoencoders import Autoencoder, LatentSpace, LatentStatistics
 from napari_histoaug.models.checkpoints import (
@@ -18,6 +18,7 @@ from napari_histoaug.models.checkpoints import (
     read_json,
     save_network,
     sha256_of,
+    told_when_invalid,
     write_json,
 )
 from napari_histoaug.models.spade_unet import SpadeUNet
@@ -115,17 +116,11 @@ def load_parts(folder: Path) -> GeneratorParts:
         raise ModelError(f"The model folder {folder} does not exist; choose another one.")
     content = read_json(folder / INDEX)
     content.pop("_class_name", None)
-    try:
+    with told_when_invalid(f"The model folder {folder}"):
         index = GeneratorIndex.model_validate(content)
         schedule = ScheduleConfig.model_validate(
             read_json(folder / "scheduler" / "scheduler_config.json")
         )
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ModelError(
-            f"The model folder {folder} is not valid at {where}: {first['msg']}."
-        ) from None
     unet = load_unet(folder / "unet")
     space = None
     if index.latents is not None:

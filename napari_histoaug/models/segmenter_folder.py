@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from napari_histoaug.models.checkpoints import (
     CONFIG,
@@ -16,6 +16,7 @@ from napari_histoaug.models.checkpoints import (
     read_json,
     save_network,
     sha256_of,
+    told_when_invalid,
     write_json,
 )
 from napari_histoaug.models.segmentation_unet import SegmentationUNet
@@ -82,12 +83,8 @@ def load_segmenter_parts(folder: Path) -> SegmenterParts:
         raise ModelError(f"The model folder {folder} does not exist; choose another one.")
     content = read_json(folder / INDEX)
     content.pop("_class_name", None)
-    try:
+    with told_when_invalid(folder / INDEX):
         index = SegmenterIndex.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the whole"
-        raise ModelError(f"{folder / INDEX} is not valid at {where}: {first['msg']}.") from None
     unet = load_segmenter(folder / "unet")
     if unet.config.classes != len(index.classes):
         raise ModelError(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +12,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from napari_histoaug.errors import HistoaugError
+from napari_histoaug.learning.command_line import exit_code, new_parser, say
 from napari_histoaug.learning.config_files import load_config
 from napari_histoaug.metrics import FIGURES, Confusion
 from napari_histoaug.models import ObjectClassifierConfig
@@ -64,31 +63,20 @@ class FilterApplication(BaseModel):
     out: Path = Field(description="folder of the filtered predictions")
 
 
-def say(line: str) -> None:
-    """Print one line to standard error at once."""
-    print(line, file=sys.stderr, flush=True)  # noqa: T201
-
-
 def filter_false_positives(arguments: Sequence[str] | None = None) -> int:
     """Entry point of ``training/filter_false_positives.py``; returns the exit code."""
     kinds: dict[str, tuple[type[Any], Callable[[Any, Say], int]]] = {
         "teach": (FilterTraining, teach_filter),
         "apply": (FilterApplication, apply_filter),
     }
-    parser = argparse.ArgumentParser(description="Teach or apply a filter for false positives.")
-    parser.add_argument("kind", choices=kinds)
-    parser.add_argument("--config", type=Path, required=True, help="YAML configuration")
-    parser.add_argument("overrides", nargs="*", help="dotted overrides, e.g. steps=1000")
+    parser = new_parser("Teach or apply a filter for false positives.", "steps=1000", kinds)
     given = parser.parse_args(arguments)
     kind, run = kinds[given.kind]
-    try:
+
+    def whole() -> int:
         return run(load_config(kind, given.config, given.overrides), say)
-    except HistoaugError as error:
-        say(str(error))
-        return 2
-    except KeyboardInterrupt:
-        say("Stopped; nothing half was written.")
-        return 130
+
+    return exit_code(whole, "Stopped; nothing half was written.")
 
 
 def teach_filter(config: FilterTraining, say: Say) -> int:

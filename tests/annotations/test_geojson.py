@@ -415,3 +415,5 @@ def test_what_qupath_accepts_is_not_warned_about(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         write_geojson(document, tmp_path / "b.geojson")
+    written = json.loads((tmp_path / "b.geojson").read_text())
+    assert written == collection(feature([SQUARE]))

@@ -165,4 +165,4 @@ def test_ids_of_another_user_are_not_compared(make_pyramid_tiff, tmp_path, monke
     with open_slide(make_pyramid_tiff().path) as slide:
         export_for_qupath(document((1, 2, 30, 40)), path, slide=slide)
         monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "somebody else"))
-        place_on(read_geojson(path), slide)
+        assert place_on(read_geojson(path), slide).share == 0

@@ -8,11 +8,14 @@ from qtpy.QtWidgets import (
     QGroupBox,
     QHBoxLayout,
     QLabel,
+    QProgressBar,
     QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
 from superqt import QCollapsible
+
+from napari_histoaug.gui.jobs import Progress
 
 WARNING = "color: #d9822b;"
 
@@ -73,3 +76,16 @@ def folded(title: str, content: QWidget, purpose: str) -> QCollapsible:
     if layout is not None:
         layout.setContentsMargins(0, 0, 0, 0)
     return fold
+
+
+def show_progress(bar: QProgressBar, label: QLabel, news: Progress | str) -> None:
+    """Show how far a job is, or what it does while nobody can say how far."""
+    if isinstance(news, Progress):
+        bar.setRange(0, news.total)
+        bar.setValue(news.done)
+        label.setText(news.text)
+    else:
+        # not the busy bar: its animation repaints the window without end (see jobs.INTERVAL)
+        bar.setRange(0, 1)
+        bar.setValue(0)
+        label.setText(news)

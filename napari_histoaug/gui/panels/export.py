@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
 from napari_histoaug.gui.controller import Controller
 from napari_histoaug.gui.exporting import PAIR, WAYS
 from napari_histoaug.gui.jobs import Progress
-from napari_histoaug.gui.panels.common import Panel, explain, note
+from napari_histoaug.gui.panels.common import Panel, explain, note, show_progress
 
 FORMS = {"png": "PNG pairs", "zarr": "zarr", "tar": "WebDataset (tar)"}
 AROUND = {"edits": "around edits", "slide": "over the slide's tissue"}
@@ -137,14 +137,7 @@ class ExportPanel(Panel):
     def _show_progress(self, news: Progress | str) -> None:
         if not self._controller.exporting.running:
             return
-        if isinstance(news, Progress):
-            self.progress_bar.setRange(0, news.total)
-            self.progress_bar.setValue(news.done)
-            self.progress_label.setText(news.text)
-        else:
-            self.progress_bar.setRange(0, 1)
-            self.progress_bar.setValue(0)
-            self.progress_label.setText(news)
+        show_progress(self.progress_bar, self.progress_label, news)
 
     def _browse(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Export to", self.folder_edit.text())

@@ -14,6 +14,7 @@ from napari_histoaug.gui.panels.common import (
     folded,
     narrow,
     note,
+    show_progress,
 )
 from napari_histoaug.gui.panels.options import Options
 from napari_histoaug.gui.tasks import PACES, TASKS, task_of, verb
@@ -142,12 +143,4 @@ class GeneratePanel(Panel):
     def _show_progress(self, news: Progress | str) -> None:
         if not self._ours():
             return
-        if isinstance(news, Progress):
-            self.progress_bar.setRange(0, news.total)
-            self.progress_bar.setValue(news.done)
-            self.progress_label.setText(news.text)
-        else:
-            # not the busy bar: its animation repaints the window without end (see jobs.INTERVAL)
-            self.progress_bar.setRange(0, 1)
-            self.progress_bar.setValue(0)
-            self.progress_label.setText(news)
+        show_progress(self.progress_bar, self.progress_label, news)
