@@ -1,0 +1,1 @@
+"""Which generated pairs to keep: realism, agreement and copy checks."""

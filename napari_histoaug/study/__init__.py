@@ -1,0 +1,1 @@
+"""Whether augmentation helps: pools of pairs, segmenters taught on them, held-out counts."""
