@@ -28,7 +28,9 @@ class Denoiser:
     labels : sequence of Tensor, (classes + 2, H, W), float
         Soft one-hot labels of each image, on the state's grid; the last channel says "no label".
     guidance : float
-        Classifier-free guidance scale (Ho and Salimans 2022); 1 asks the network once.
+        Classifier-free guidance scale (Ho and Salimans 2022); 1 asks the network once. It pushes
+        towards a class, so a hole that is to become background goes without: pushing it away
+        from the average of all tissue makes it paler than any.
     rows : int
         Most windows (with guidance: twice as many rows) that go through the network at once.
 
@@ -56,6 +58,7 @@ class Denoiser:
         # A label map stays the same over all steps: its modulation is computed once.
         self._maps: dict[tuple[Row, ...], tuple[Tensor, SpadeMaps]] = {}
         self._maps_bytes = 0
+        self._pushed: dict[Window, bool] = {}
 
     def whole(self, x: Tensor, t: Tensor, hole: Tensor) -> Tensor:
         """Predict the noise of whole images `x` (B, C, H, W): each is one window."""
@@ -69,17 +72,25 @@ class Denoiser:
         RuntimeError
             When memory does not even suffice for one window.
         """
-        told = [True] if self.guidance == 1 else [True, False]
-        rows = [(window, tell) for tell in told for window in windows]
-        x, t, hole = (torch.cat([part] * len(told)) for part in (x, t, hole))
-        out = self._in_parts(x, t, hole, rows)
-        if self.guidance != 1:
-            said, silent = out.chunk(2)
-            out = guided(said, silent, self.guidance)
-            x, t = x.chunk(2)[0], t.chunk(2)[0]
+        pushed = [i for i, window in enumerate(windows) if self._pushes(window, hole[i, 0])]
+        rows = [(window, True) for window in windows] + [(windows[i], False) for i in pushed]
+        every = [*range(len(windows)), *pushed]
+        out = self._in_parts(x[every], t[every], hole[every], rows)
+        out, silent = out[: len(windows)], out[len(windows) :]
+        if pushed:
+            out[pushed] = guided(out[pushed], silent, self.guidance)
         if self.generator.unet.config.prediction == "v":
             return noise_from_velocity(x, out, self.generator.schedule.gather(t))
         return out
+
+    def _pushes(self, window: Window, hole: Tensor) -> bool:
+        """Whether a window's hole (h, w) is to hold a class, so that guidance has a direction."""
+        if self.guidance == 1:
+            return False
+        if window not in self._pushed:
+            classes = self._part(window, (hole.shape[0], hole.shape[1]))[1:-1].sum(dim=0) > 0
+            self._pushed[window] = bool((classes & hole.to(classes.device)).any())
+        return self._pushed[window]
 
     def _in_parts(self, x: Tensor, t: Tensor, hole: Tensor, rows: list[Row]) -> Tensor:
         while True:
@@ -119,10 +130,13 @@ class Denoiser:
         return labels, maps
 
     def _cut(self, window: Window, tell: bool, size: tuple[int, int]) -> Tensor:
-        labels = self.labels[window.image]
-        part = labels[:, window.y : window.y + size[0], window.x : window.x + size[1]]
+        part = self._part(window, size)
         if tell:
             return part
         silent = torch.zeros_like(part)
         silent[-1] = 1
         return silent
+
+    def _part(self, window: Window, size: tuple[int, int]) -> Tensor:
+        labels = self.labels[window.image]
+        return labels[:, window.y : window.y + size[0], window.x : window.x + size[1]]

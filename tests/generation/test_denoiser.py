@@ -58,6 +58,17 @@ def test_guidance_one_is_no_guidance(pixels: Generator) -> None:
     assert torch.equal(plain.whole(x, t, hole), one.whole(x, t, hole))
 
 
+def test_only_holes_of_a_class_are_guided(pixels: Generator) -> None:
+    x, t, hole, labels = states(2)
+    # Of the first image the class lies beside the hole, which is to become background.
+    inside = hole[0, 0]
+    labels[0][:, inside] = torch.tensor([1.0, 0, 0])[:, None]
+    found = Denoiser(pixels, labels, guidance=1e4).whole(x, t, hole)
+    plain = Denoiser(pixels, labels).whole(x, t, hole)
+    torch.testing.assert_close(found[0], plain[0])
+    assert (found[1] - plain[1]).abs().mean() > 0.01
+
+
 @pytest.mark.parametrize("guidance", [1.0, 1.5])
 def test_kept_modulations_change_nothing(
     pixels: Generator, guidance: float, monkeypatch: pytest.MonkeyPatch
