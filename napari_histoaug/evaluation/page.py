@@ -61,6 +61,16 @@ def write_results(
     return paths
 
 
+def table_html(table: Table) -> str:
+    """A table as HTML, without its title."""
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in table.head)
+    rows = (
+        "".join(f"<td>{html.escape(cell)}</td>" for cell in row).join(("<tr>", "</tr>"))
+        for row in table.rows
+    )
+    return f"<table><tr>{head}</tr>{''.join(rows)}</table>"
+
+
 def _page(
     title: str, tables: Sequence[Table], notes: Sequence[str], about: Mapping[str, Any]
 ) -> str:
@@ -72,13 +82,7 @@ def _page(
         f"</style></head><body><h1>{html.escape(title)}</h1>",
     ]
     for table in tables:
-        parts.append(f"<h2>{html.escape(table.title)}</h2><table><tr>")
-        parts += [f"<th>{html.escape(name)}</th>" for name in table.head]
-        parts.append("</tr>")
-        for row in table.rows:
-            cells = "".join(f"<td>{html.escape(cell)}</td>" for cell in row)
-            parts.append(f"<tr>{cells}</tr>")
-        parts.append("</table>")
+        parts.append(f"<h2>{html.escape(table.title)}</h2>{table_html(table)}")
     parts += [f'<p class="note">{html.escape(note)}</p>' for note in notes]
     parts.append("<h2>How</h2><table>")
     for name, value in about.items():

@@ -16,6 +16,13 @@ Split = Literal["validation", "test"]
 Counts = dict[str, Confusion]
 Arm = tuple[str, int]  # recipe, ratio in percent
 CELLS, REAL = "cells", "real"
+RECIPES = {  # in words; each adds to the one before
+    REAL: "real tissue alone",
+    "plain": "plain inpainting, as the thesis",
+    "donor": "+ start from real vessels",
+    "hard-negatives": "+ removals as hard negatives",
+    "selection": "+ selection",
+}
 PART = ".part"  # the folder of a stage that is not complete
 
 
@@ -157,6 +164,12 @@ def by_arm(cells: Iterable[Cell], split: Split) -> dict[Arm, tuple[Cell, ...]]:
         if cell.split == split:
             found.setdefault(cell.arm, []).append(cell)
     return {arm: tuple(sorted(of, key=lambda cell: cell.seed)) for arm, of in found.items()}
+
+
+def in_order(recipes: Iterable[str]) -> list[str]:
+    """Recipes as each adds to the one before, then others by name."""
+    known = list(RECIPES)
+    return sorted(recipes, key=lambda r: (known.index(r) if r in RECIPES else len(known), r))
 
 
 def total(counts: Iterable[Confusion]) -> Confusion:

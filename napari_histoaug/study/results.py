@@ -137,23 +137,28 @@ def class_shares(run: Path) -> dict[str, tuple[float, int]]:
 
 
 def costs(run: Path) -> dict[str, dict[str, Any]]:
-    """What each stage cost: its ``cost.json`` files added up; a stage is a folder of the run."""
+    """What each stage cost: the ``cost.json`` files of its folders added up."""
     found: dict[str, dict[str, Any]] = {}
     for path in sorted(run.rglob(COST)):
         parts = path.relative_to(run).parts[:-1]
         if any(part.endswith(PART) for part in parts):
             continue
-        stage = parts[0] if len(parts) < 2 or parts[0] in (CELLS, POOLS) else "/".join(parts[:2])
         cost = read_json(path)
-        sums = found.setdefault(
-            stage, {"seconds": 0.0, "processor_seconds": 0.0, "count": 0, "runs": 0, "device": ""}
-        )
+        nothing = {"seconds": 0.0, "processor_seconds": 0.0, "count": 0, "runs": 0, "device": ""}
+        sums = found.setdefault(_stage(parts), nothing)
         for name in ("seconds", "processor_seconds", "count"):
             sums[name] += cost.get(name) or 0
         sums["runs"] += 1
         devices = {*filter(None, sums["device"].split(", ")), str(cost.get("device", "unknown"))}
         sums["device"] = ", ".join(sorted(devices))
     return found
+
+
+def _stage(parts: Sequence[str]) -> str:
+    """All pools are one stage, and so are all cells, apart from what is done with each."""
+    if parts and parts[0] in (CELLS, POOLS):
+        return "/".join((parts[0], *parts[2:3]))
+    return "/".join(parts[:2])
 
 
 def _data(run: Path) -> dict[str, Any]:

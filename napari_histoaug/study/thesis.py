@@ -15,7 +15,7 @@ THESIS: dict[str, Any] = {
     ),
     "fid": [
         {"data": "IKEM (heart)", "value": 77.4, "variant": None},
-        {"data": "IKEM (heart)", "value": 59.9, "variant": "whole patches"},
+        {"data": "IKEM (heart)", "value": 59.9, "variant": "generated whole"},
         {"data": "IKEM (heart)", "value": 47.8, "variant": "inpainted"},
         {"data": "ICIAR (breast)", "value": 8.6, "variant": None},
         {"data": "ICIAR (breast)", "value": 10.7, "variant": None},

@@ -43,12 +43,15 @@ class Verdict:
     ----------
     answer : str
     sentence : str
+    basis : str
+        What its brackets and its ± are.
     differences : dict of str to Difference
         Of each figure, to real tissue alone; empty where it cannot be computed.
     """
 
     answer: Answer
     sentence: str
+    basis: str
     differences: dict[str, Difference]
 
 
@@ -80,9 +83,10 @@ def judge(
             f"{OPENING['cannot tell']}: the {split} counts by field of {arm[0]} at {arm[1]} %, or "
             "of real tissue alone, are not there."
         )
-        return Verdict("cannot tell", text, known)
+        return Verdict("cannot tell", text, "", known)
     answer = decide(known)
-    return Verdict(answer, _sentence(answer, arm, split, of, ours, real, known), known)
+    sentence = _sentence(answer, arm, split, of, ours, real, known)
+    return Verdict(answer, sentence, _basis(ours, real, of), known)
 
 
 def decide(differences: dict[str, Difference]) -> Answer:
@@ -110,10 +114,15 @@ def _sentence(
         f"({over_seeds(real, name, counts)} to {over_seeds(ours, name, counts)})"
         for name, value in differences.items()
     ]
-    fields, cases = len(getattr(real[0], of)), len(real[0].cases)
     return (
         f"{OPENING[answer]}: with {arm[1]} % synthetic pairs made by “{arm[0]}”, on the {split} "
-        f"cases {', '.join(parts[:-1])} and {parts[-1]}. "
+        f"cases {', '.join(parts[:-1])} and {parts[-1]}."
+    )
+
+
+def _basis(ours: Sequence[Cell], real: Sequence[Cell], of: Fields) -> str:
+    fields, cases = len(getattr(real[0], of)), len(real[0].cases)
+    return (
         f"Brackets are 95 % intervals over {fields} fields of {cases} "
         f"{'case' if cases == 1 else 'cases'}, ± is the standard deviation over "
         f"{min(len(ours), len(real))} seeds; neither says how other patients would differ."

@@ -102,6 +102,8 @@ def run(tmp_path: Path) -> Path:
         for seed in (0, 1, 2):
             for split in ("validation", "test"):
                 write_scores(folder, record(recipe, ratio, seed, split, gain=gain))
+    chosen = {"recipe": "donor", "ratio": 100, "why": "A fixture.", "validation": {}}
+    (folder / "chosen.json").write_text(json.dumps(chosen))
     for name in ("plain", "donor"):
         write_pool(folder, name, 16)
     (folder / "data.json").write_text(
