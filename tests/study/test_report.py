@@ -109,7 +109,7 @@ def test_the_page_needs_nothing_else_and_names_no_folder(run: Path) -> None:
 
 @pytest.mark.parametrize(
     ("gain", "alarms", "answer"),
-    [(10, 0, "helped"), (10, 25, "helped in part"), (-10, 0, "did not help"), (0, 0, None)],
+    [(10, 0, "helped"), (20, 20, "helped in part"), (-10, 0, "did not help"), (0, 0, None)],
 )
 def test_the_conclusion_follows_the_numbers(
     tmp_path: Path, gain: int, alarms: int, answer: str | None
@@ -123,7 +123,12 @@ def test_the_conclusion_follows_the_numbers(
     results = read_results(collect(tmp_path))
     verdict = judge(results.cells, ("donor", 100), draws=DRAWS)
     assert verdict.answer == (answer or "did not help")  # no change at all excludes a gain
-    words = {10: "recall rose by 0.100", -10: "recall fell by 0.100", 0: "recall changed by +0.000"}
+    words = {
+        10: "recall rose by 0.100",
+        20: "precision fell by",
+        -10: "recall fell by 0.100",
+        0: "recall changed by +0.000",
+    }
     assert words[gain] in verdict.sentence
     assert "12 fields of 2 cases" in verdict.basis
     text = write_page(tmp_path / "index.html", results, draws=DRAWS).read_text()
