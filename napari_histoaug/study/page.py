@@ -29,7 +29,6 @@ from napari_histoaug.study.scores_part import (
     theirs,
 )
 
-REPORT = Path("report") / "index.html"
 DRAWS = 2000
 ERRORS_NOTE = (
     "Green: found; red: false alarm; blue: missed; grey: the tissue. Unfiltered. Fields are taken "

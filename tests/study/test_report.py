@@ -20,6 +20,7 @@ from napari_histoaug.study.pictures import (
     sample_pictures,
     shown_fields,
 )
+from napari_histoaug.study.report import write_report
 from napari_histoaug.study.results import collect, read_results
 from napari_histoaug.study.statistics import Difference
 from napari_histoaug.study.verdict import decide, judge
@@ -65,6 +66,19 @@ def test_results_hold_what_the_run_holds(run: Path) -> None:
     }
     assert content["data"]["splits"] == {"train": 1, "validation": 1, "test": 1}
     assert "secret" not in (run / "results.json").read_text()
+
+
+def test_a_report_can_be_kept_elsewhere(run: Path, tmp_path: Path) -> None:
+    def look(cell: str, field: str) -> Judged:
+        mask = np.eye(32, dtype=bool)
+        return Judged(np.full((32, 32, 3), 128, np.uint8), mask, mask, np.ones_like(mask))
+
+    page = write_report(run, tmp_path / "kept", look, draws=20)
+    assert page == tmp_path / "kept" / "report" / "index.html"
+    kept = json.loads((tmp_path / "kept" / "results.json").read_text())
+    assert kept == json.loads((run / "results.json").read_text())
+    # nine pictures of right and wrong, one of each pool
+    assert page.read_text().count("<img") == 11
 
 
 def test_what_a_run_lacks_is_named(run: Path) -> None:
