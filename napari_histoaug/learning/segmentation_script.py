@@ -10,6 +10,7 @@ from torch import nn
 from napari_histoaug.learning.config import ConfigError
 from napari_histoaug.learning.loop import Run, never
 from napari_histoaug.learning.patch_tissue import patch_tissue
+from napari_histoaug.learning.published_weights import published
 from napari_histoaug.learning.scripts import announce, complete, run_script
 from napari_histoaug.learning.segmentation import SegmentationTask, check_labels, load_best
 from napari_histoaug.learning.segmentation_config import SegmentationTraining
@@ -17,7 +18,7 @@ from napari_histoaug.learning.sources import pixels, settled
 from napari_histoaug.learning.tissue import Tissue, case_of, pixel_tissue
 from napari_histoaug.models import SegmentationUNet, channels_last
 from napari_histoaug.models.checkpoints import load_tensors
-from napari_histoaug.models.residual_encoder import load_pretrained
+from napari_histoaug.models.encoders import load_pretrained
 from napari_histoaug.models.segmenter_folder import SegmenterIndex, save_segmenter
 
 
@@ -103,15 +104,15 @@ def new_segmenter(config: SegmentationTraining) -> SegmentationUNet:
     Raises
     ------
     ConfigError
-        When the weights do not fit the encoder.
+        When the weights are missing or do not fit the encoder.
     """
     shape = config.model.model_copy(update={"classes": len(config.data.classes)})
     model = SegmentationUNet(shape)
-    if config.encoder_weights is not None:
+    weights = config.encoder_weights
+    if weights is not None:
+        tensors = published(shape.encoder) if weights == "imagenet" else load_tensors(weights)
         try:
-            load_pretrained(model.encoder, load_tensors(config.encoder_weights))
+            load_pretrained(model.encoder, tensors)
         except ValueError as error:
-            raise ConfigError(
-                f"{config.encoder_weights} does not fit {shape.encoder}: {error}."
-            ) from None
+            raise ConfigError(f"{weights} does not fit {shape.encoder}: {error}.") from None
     return channels_last(model)

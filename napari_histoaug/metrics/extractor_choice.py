@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from napari_histoaug.metrics.errors import MetricError
 from napari_histoaug.metrics.extractors import Extractor, NetworkExtractor, efficientnet_lite1
 from napari_histoaug.models.checkpoints import ModelError
-from napari_histoaug.models.residual_encoder import ResidualEncoder
+from napari_histoaug.models.encoders import Encoder
 from napari_histoaug.models.segmenter_folder import INDEX, load_segmenter_parts
 
 SEGMENTER = Path(__file__).parents[1] / "models" / "segmenters" / "bundled"
@@ -203,7 +203,7 @@ def _timm(name: str, weights: Path | None) -> NetworkExtractor:
 class Deepest(nn.Module):
     """The last feature map of an encoder."""
 
-    def __init__(self, encoder: ResidualEncoder) -> None:
+    def __init__(self, encoder: Encoder) -> None:
         super().__init__()
         self.encoder = encoder
 
@@ -212,7 +212,7 @@ class Deepest(nn.Module):
         return self.encoder(x)[-1]
 
 
-def tissue_encoder(folder: Path = SEGMENTER) -> tuple[ResidualEncoder, str]:
+def tissue_encoder(folder: Path = SEGMENTER) -> tuple[Encoder, str]:
     """The encoder of a segmenter, taught on tissue, and the hash of its folder.
 
     Raises

@@ -18,7 +18,7 @@ from napari_histoaug.metrics.extractor_choice import (
     tissue_encoder,
 )
 from napari_histoaug.metrics.extractors import IMAGENET_MEAN, IMAGENET_STD
-from napari_histoaug.models.residual_encoder import ResidualEncoder
+from napari_histoaug.models.encoders import Encoder
 
 Images = npt.NDArray[np.uint8]
 BATCH = 8
@@ -91,7 +91,7 @@ class Lpips:
 
     def __init__(
         self,
-        network: Taps | ResidualEncoder,
+        network: Taps | Encoder,
         kind: str,
         sha256: str,
         heads: Sequence[Tensor] | None = None,

@@ -6,7 +6,6 @@ which a hospital machine often lacks; weights trained elsewhere load by name all
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -78,35 +77,3 @@ class ResidualEncoder(nn.Module):
             h = getattr(self, f"layer{stage}")(h)
             found.append(h)
         return found
-
-
-def load_pretrained(encoder: ResidualEncoder, tensors: dict[str, Tensor]) -> None:
-    """Fill an encoder with weights of a classifier (torchvision's or timm's names).
-
-    Parameters
-    ----------
-    encoder : ResidualEncoder
-        Of width 64.
-    tensors : dict of Tensor
-        A state dict; the classifier's own ``fc`` is ignored.
-
-    Raises
-    ------
-    ValueError
-        When a tensor is missing, unknown, or of another shape.
-    """
-    expected = encoder.state_dict()
-    given = {name: t for name, t in tensors.items() if not name.startswith("fc.")}
-    for name, tensor in expected.items():
-        if name.endswith("num_batches_tracked"):
-            # Files written without BatchNorm's step counter are complete all the same.
-            given.setdefault(name, torch.zeros_like(tensor))
-        if name not in given:
-            raise ValueError(f"the weights lack {name}")
-        if given[name].shape != tensor.shape:
-            raise ValueError(
-                f"{name} is {tuple(given[name].shape)}, but {tuple(tensor.shape)} is needed"
-            )
-    if extra := sorted(set(given) - set(expected)):
-        raise ValueError(f"the weights hold {extra[0]}, which this encoder does not have")
-    encoder.load_state_dict(given)

@@ -1,4 +1,4 @@
-"""The segmentation network: a U-Net on a ResNet encoder, its skips weighed by attention gates."""
+"""The segmentation network: a U-Net on a known encoder, its skips weighed by attention gates."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from napari_histoaug.models.blocks import groups_for
 from napari_histoaug.models.cheaper import GroupNorm
-from napari_histoaug.models.residual_encoder import ResidualEncoder
+from napari_histoaug.models.encoders import build_encoder
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -24,8 +24,10 @@ class SegmentationUNetConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     classes: int = Field(1, ge=1, description="one probability map each; background has none")
-    encoder: Literal["resnet18", "resnet34"] = "resnet34"
-    width: int = Field(64, ge=8, description="channels of the encoder's first stage")
+    encoder: Literal["resnet18", "resnet34", "efficientnet-lite0", "efficientnet-lite1"] = (
+        "resnet34"
+    )
+    width: int = Field(64, ge=8, description="channels of a ResNet's first stage")
     decoder: tuple[int, int, int, int, int] = Field(
         (256, 128, 64, 32, 16), description="channels of the decoder, coarse to fine"
     )
@@ -79,7 +81,7 @@ class _UpBlock(nn.Module):
 
 
 class SegmentationUNet(nn.Module):
-    """U-Net with a ResNet encoder and additive attention gates.
+    """U-Net with an encoder made for photographs and additive attention gates.
 
     Parameters
     ----------
@@ -94,7 +96,7 @@ class SegmentationUNet(nn.Module):
     def __init__(self, config: SegmentationUNetConfig) -> None:
         super().__init__()
         self.config = config
-        self.encoder = ResidualEncoder(config.encoder, config.width)
+        self.encoder = build_encoder(config.encoder, config.width)
         *skips, deepest = self.encoder.channels
         self.decoder = nn.ModuleList()
         for width, skip in zip(config.decoder, [*reversed(skips), 0], strict=True):

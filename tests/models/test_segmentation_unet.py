@@ -9,7 +9,8 @@ from napari_histoaug.models import (
     load_segmenter,
     save_network,
 )
-from napari_histoaug.models.residual_encoder import ResidualEncoder, load_pretrained
+from napari_histoaug.models.encoders import load_pretrained
+from napari_histoaug.models.residual_encoder import ResidualEncoder
 from napari_histoaug.models.segmentation_unet import AttentionGate
 
 SMALL = SegmentationUNetConfig(classes=2, encoder="resnet18", width=8, decoder=(16, 16, 8, 8, 8))
