@@ -1,4 +1,4 @@
-"""``histoaug model``: what a generator is, whether it is whole, and its way in and out."""
+"""``histoaug model``: what a model is, whether it is whole, and a generator's way in and out."""
 
 from __future__ import annotations
 
@@ -12,11 +12,18 @@ from napari_histoaug.cli.plainly import plainly
 
 if TYPE_CHECKING:
     from napari_histoaug.models.folder import GeneratorParts
+    from napari_histoaug.models.segmenter_folder import SegmenterParts
 
-model_app = typer.Typer(help="Look at, check, import and export generators.", no_args_is_help=True)
+model_app = typer.Typer(
+    help="Look at and check models; import and export generators.", no_args_is_help=True
+)
 
 Source = Annotated[
     str | None, typer.Argument(metavar="MODEL", help="Name or folder; the bundled one if left.")
+]
+
+Finds = Annotated[
+    bool, typer.Option("--segmenter", help="The model finds vessels; a folder tells by itself.")
 ]
 
 
@@ -29,15 +36,56 @@ class Precision(StrEnum):
 
 @model_app.command()
 @plainly
-def show(model: Source = None) -> None:
-    """Say what a generator is: classes, pixel size, networks, hash, whom to thank."""
+def show(model: Source = None, segmenter: Finds = False) -> None:
+    """Say what a model is: classes, pixel size, networks, hash, whom to thank."""
     from napari_histoaug.generation.generator import available_generators, find_generator
     from napari_histoaug.models.folder import load_parts
 
+    if segmenter or _is_segmenter(model):
+        _show_segmenter(model)
+        return
     folder = find_generator(model)
     for name, fact in _facts(folder, load_parts(folder)).items():
         typer.echo(f"{name:<12}{fact}")
     typer.echo(f"{'known':<12}{', '.join(available_generators())}")
+
+
+def _is_segmenter(model: str | None) -> bool:
+    from napari_histoaug.models.segmenter_folder import INDEX
+
+    return model is not None and (Path(model) / INDEX).is_file()
+
+
+def _show_segmenter(model: str | None) -> None:
+    from napari_histoaug.models.segmenter_folder import load_segmenter_parts
+    from napari_histoaug.segmentation import available_segmenters
+    from napari_histoaug.segmentation.segmenter import find_segmenter
+
+    folder = find_segmenter(model)
+    for name, fact in _segmenter_facts(folder, load_segmenter_parts(folder)).items():
+        typer.echo(f"{name:<12}{fact}")
+    typer.echo(f"{'known':<12}{', '.join(available_segmenters())}")
+
+
+def _segmenter_facts(folder: Path, parts: SegmenterParts) -> dict[str, str]:
+    index, unet = parts.index, parts.unet
+    millions = sum(p.numel() for p in unet.parameters()) / 1e6
+    facts = {
+        "name": index.name,
+        "folder": str(folder),
+        "finds": ", ".join(index.classes),
+        "from": ", ".join(f"{threshold:.2f}" for threshold in index.thresholds),
+        "pixel size": f"{index.mpp[0]} x {index.mpp[1]} µm",
+        "windows": f"{index.patch} px",
+        "network": f"{unet.config.kind} on {unet.config.encoder}, {millions:.1f} M parameters",
+        "weights": f"{_megabytes(folder):.1f} MB",
+        "sha256": parts.sha256,
+    }
+    return {**facts, "thanks": index.attribution} if index.attribution else facts
+
+
+def _megabytes(folder: Path) -> float:
+    return sum(p.stat().st_size for p in folder.rglob("*.safetensors")) / 1e6
 
 
 def _facts(folder: Path, parts: GeneratorParts) -> dict[str, str]:
@@ -45,7 +93,6 @@ def _facts(folder: Path, parts: GeneratorParts) -> dict[str, str]:
     sampling, config = index.sampling, unet.config
     networks = [unet, space.autoencoder] if space else [unet]
     millions = [f"{sum(p.numel() for p in n.parameters()) / 1e6:.1f} M" for n in networks]
-    size = sum(p.stat().st_size for p in folder.rglob("*.safetensors")) / 1e6
     facts = {
         "name": index.name,
         "folder": str(folder),
@@ -56,7 +103,7 @@ def _facts(folder: Path, parts: GeneratorParts) -> dict[str, str]:
         "works on": "pixels",
         "sampling": f"{sampling.solver}, {sampling.steps} steps, {sampling.spacing} spacing, "
         f"guidance {sampling.guidance:g}",
-        "weights": f"{size:.1f} MB",
+        "weights": f"{_megabytes(folder):.1f} MB",
         "sha256": parts.sha256,
     }
     if space is not None:
@@ -71,15 +118,17 @@ def _facts(folder: Path, parts: GeneratorParts) -> dict[str, str]:
 
 @model_app.command()
 @plainly
-def verify(model: Source = None) -> None:
-    """Check every file of a generator against its record, and run its networks once."""
+def verify(model: Source = None, segmenter: Finds = False) -> None:
+    """Check every file of a model against its record, and run its networks once."""
     from napari_histoaug.generation.generator import find_generator
     from napari_histoaug.models.sums import check_sums
-    from napari_histoaug.models.trial import try_networks
+    from napari_histoaug.models.trial import try_networks, try_segmenter
+    from napari_histoaug.segmentation.segmenter import find_segmenter
 
-    folder = find_generator(model)
+    finds = segmenter or _is_segmenter(model)
+    folder = find_segmenter(model) if finds else find_generator(model)
     recorded = check_sums(folder)
-    parts = try_networks(folder)
+    parts = try_segmenter(folder) if finds else try_networks(folder)
     record = "every file is as recorded" if recorded else "no hashes were recorded for its files"
     typer.echo(f"{parts.index.name} works; {record}; sha256 {parts.sha256}")
 

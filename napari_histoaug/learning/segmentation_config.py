@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from napari_histoaug.learning.config import DataConfig, LoopConfig, Section
-from napari_histoaug.models import SegmentationUNetConfig
+from napari_histoaug.models import SegmentationNetworkConfig, SegmentationUNetConfig
 
 
 class Variation(Section):
@@ -31,7 +31,7 @@ class SegmentationTraining(Section):
 
     data: DataConfig
     loop: LoopConfig
-    model: SegmentationUNetConfig = SegmentationUNetConfig()
+    model: SegmentationNetworkConfig = SegmentationUNetConfig()
     encoder_weights: Literal["imagenet"] | Path | None = Field(
         None,
         description="safetensors of a classifier, names as in torchvision or timm; "

@@ -16,7 +16,12 @@ from napari_histoaug.learning.segmentation import SegmentationTask, check_labels
 from napari_histoaug.learning.segmentation_config import SegmentationTraining
 from napari_histoaug.learning.sources import pixels, settled
 from napari_histoaug.learning.tissue import Tissue, case_of, pixel_tissue
-from napari_histoaug.models import SegmentationUNet, channels_last
+from napari_histoaug.models import (
+    SegmentationNetwork,
+    SegmentationUNet,
+    build_segmentation_network,
+    channels_last,
+)
 from napari_histoaug.models.checkpoints import load_tensors
 from napari_histoaug.models.encoders import load_pretrained
 from napari_histoaug.models.segmenter_folder import SegmenterIndex, save_segmenter
@@ -42,7 +47,7 @@ def fit_segmentation(config: SegmentationTraining, stop: Callable[[], bool] = ne
     folder = config.loop.out / "segmenter"
 
     def export(network: nn.Module) -> None:
-        assert isinstance(network, SegmentationUNet)
+        assert isinstance(network, SegmentationNetwork)
         thresholds = load_best(config.loop.out, network) or task.thresholds
         index = SegmenterIndex(
             name=config.name or config.loop.out.name,
@@ -98,7 +103,7 @@ def _generated(config: SegmentationTraining) -> Tissue | None:
     return pixel_tissue(pairs.tiles, pairs.labels, cases, d.vessel_share)
 
 
-def new_segmenter(config: SegmentationTraining) -> SegmentationUNet:
+def new_segmenter(config: SegmentationTraining) -> SegmentationNetwork:
     """Build the network, its encoder filled with pretrained weights where some are given.
 
     Raises
@@ -107,10 +112,14 @@ def new_segmenter(config: SegmentationTraining) -> SegmentationUNet:
         When the weights are missing or do not fit the encoder.
     """
     shape = config.model.model_copy(update={"classes": len(config.data.classes)})
-    model = SegmentationUNet(shape)
+    model = build_segmentation_network(shape)
     weights = config.encoder_weights
     if weights is not None:
         tensors = published(shape.encoder) if weights == "imagenet" else load_tensors(weights)
+        if not isinstance(model, SegmentationUNet):
+            raise ConfigError(
+                "encoder_weights are for our own encoders; teach smp-unet without, or take another."
+            )
         try:
             load_pretrained(model.encoder, tensors)
         except ValueError as error:

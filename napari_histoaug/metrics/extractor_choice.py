@@ -24,6 +24,7 @@ from napari_histoaug.metrics.errors import MetricError
 from napari_histoaug.metrics.extractors import Extractor, NetworkExtractor, efficientnet_lite1
 from napari_histoaug.models.checkpoints import ModelError
 from napari_histoaug.models.encoders import Encoder
+from napari_histoaug.models.segmentation_unet import SegmentationUNet
 from napari_histoaug.models.segmenter_folder import INDEX, load_segmenter_parts
 
 SEGMENTER = Path(__file__).parents[1] / "models" / "segmenters" / "bundled"
@@ -224,6 +225,8 @@ def tissue_encoder(folder: Path = SEGMENTER) -> tuple[Encoder, str]:
         parts = load_segmenter_parts(folder)
     except ModelError as error:
         raise MetricError(f"There is no tissue encoder: {error}") from None
+    if not isinstance(parts.unet, SegmentationUNet):
+        raise MetricError(f"The network in {folder} has no encoder of ours; choose another folder.")
     return parts.unet.encoder.eval().requires_grad_(False), parts.sha256
 
 

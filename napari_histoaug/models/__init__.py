@@ -20,6 +20,11 @@ from napari_histoaug.models.checkpoints import (
 from napari_histoaug.models.diffusers_autoencoder import DiffusersAutoencoder
 from napari_histoaug.models.layout import channels_last
 from napari_histoaug.models.object_classifier import ObjectClassifier, ObjectClassifierConfig
+from napari_histoaug.models.segmentation_networks import (
+    SegmentationNetwork,
+    SegmentationNetworkConfig,
+    build_segmentation_network,
+)
 from napari_histoaug.models.segmentation_unet import SegmentationUNet, SegmentationUNetConfig
 from napari_histoaug.models.spade_unet import PRESETS, SpadeUNet, SpadeUNetConfig, pool_labels
 
@@ -32,6 +37,8 @@ __all__ = [
     "ModelError",
     "ObjectClassifier",
     "ObjectClassifierConfig",
+    "SegmentationNetwork",
+    "SegmentationNetworkConfig",
     "SegmentationUNet",
     "SegmentationUNetConfig",
     "SpadeUNet",
@@ -40,6 +47,7 @@ __all__ = [
     "TinyAutoencoderConfig",
     "VQAutoencoder",
     "VQAutoencoderConfig",
+    "build_segmentation_network",
     "channels_last",
     "load_autoencoder",
     "load_segmenter",

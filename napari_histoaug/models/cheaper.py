@@ -22,7 +22,8 @@ def _on_cpu(x: Tensor) -> bool:
     return x.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
-def _taught(x: Tensor) -> bool:
+def taught_on_cpu(x: Tensor) -> bool:
+    """Whether a gradient will be asked of `x` (B, C, H, W), in channels_last, on a CPU."""
     laid_out = x.is_contiguous(memory_format=torch.channels_last)
     return _on_cpu(x) and torch.is_grad_enabled() and x.requires_grad and laid_out
 
@@ -46,7 +47,7 @@ class GroupNorm(nn.GroupNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (B, C, H, W)."""
-        if not _taught(x):
+        if not taught_on_cpu(x):
             return super().forward(x)
         out: Tensor = _GroupNorm.apply(x, self.num_groups, self.weight, self.bias, self.eps)
         return out
@@ -110,7 +111,7 @@ def affine_between(x: Tensor, at_zero: Tensor, at_one: Tensor, share: Tensor) ->
         In the dtype of `x`.
     """
     share = share.to(x.dtype)
-    if not _taught(x):
+    if not taught_on_cpu(x):
         return _between(x, at_zero, at_one, share)
     out: Tensor = _AffineBetween.apply(x, at_zero, at_one, share)
     return out
@@ -153,7 +154,7 @@ def doubled(x: Tensor, convolution: nn.Conv2d) -> Tensor:
     A convolution sees each position up to four times after that; a transposed one, whose kernel
     holds the sums of its weights, counts it once, which is 16 products instead of 36.
     """
-    least = _MANY_TAUGHT if _taught(x) else _MANY_POSITIONS
+    least = _MANY_TAUGHT if taught_on_cpu(x) else _MANY_POSITIONS
     if not _on_cpu(x) or x.shape[2] * x.shape[3] < least:
         out: Tensor = convolution(F.interpolate(x, scale_factor=2.0, mode="nearest"))
         return out

@@ -30,7 +30,9 @@ from napari_histoaug.models.diffusers_autoencoder import (
     load_diffusers,
 )
 from napari_histoaug.models.object_classifier import ObjectClassifier, ObjectClassifierConfig
+from napari_histoaug.models.segmentation_networks import SegmentationNetwork
 from napari_histoaug.models.segmentation_unet import SegmentationUNet, SegmentationUNetConfig
+from napari_histoaug.models.smp_unet import SmpUNet, SmpUNetConfig
 from napari_histoaug.models.spade_unet import SpadeUNet, SpadeUNetConfig
 
 CONFIG = "config.json"
@@ -41,6 +43,7 @@ _KINDS: dict[str, tuple[type[BaseModel], Callable[[Any], nn.Module]]] = {
     "TinyAutoencoder": (TinyAutoencoderConfig, TinyAutoencoder),
     "VQAutoencoder": (VQAutoencoderConfig, VQAutoencoder),
     "SegmentationUNet": (SegmentationUNetConfig, SegmentationUNet),
+    "SmpUNet": (SmpUNetConfig, SmpUNet),
     "ObjectClassifier": (ObjectClassifierConfig, ObjectClassifier),
 }
 
@@ -242,11 +245,11 @@ def _load_foreign(folder: Path, kind: str) -> DiffusersAutoencoder:
     return model
 
 
-def load_segmenter(folder: Path) -> SegmentationUNet:
-    """Read a :class:`SegmentationUNet`; see :func:`load_network`."""
+def load_segmenter(folder: Path) -> SegmentationNetwork:
+    """Read a segmentation network; see :func:`load_network`."""
     model = load_network(folder)
-    if not isinstance(model, SegmentationUNet):
-        raise ModelError(f"{folder} holds a {type(model).__name__}, not a SegmentationUNet.")
+    if not isinstance(model, SegmentationNetwork):
+        raise ModelError(f"{folder} holds a {type(model).__name__}, not a segmentation network.")
     return model
 
 

@@ -9,8 +9,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from napari_histoaug.models.cheaper import taught_on_cpu
 
 DEPTHS: dict[str, float] = {"efficientnet-lite0": 1.0, "efficientnet-lite1": 1.1}
 """How many times as many blocks a stage has; those of the first and the last stay."""
@@ -35,7 +38,7 @@ _STAGES = (
     _Stage(4, 5, 2, 6, 192),
     _Stage(1, 3, 1, 6, 320),
 )
-_EPSILON, _MOMENTUM = 1e-3, 0.01  # those the published weights were taught with
+_EPSILON = 1e-3  # of the norms, as published
 
 
 class _SameConv(nn.Conv2d):
@@ -48,7 +51,12 @@ class _SameConv(nn.Conv2d):
         self.margin = (over // 2, over - over // 2) * 2 if stride > 1 else None
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x if self.margin is None else F.pad(x, self.margin))
+        padded = x if self.margin is None else F.pad(x, self.margin)
+        if self.groups == 1 or padded.dtype != torch.bfloat16 or not taught_on_cpu(padded):
+            return super().forward(padded)
+        # The backward pass of depthwise kernels takes a CPU several times as long in bfloat16.
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(padded.float()).bfloat16()
 
 
 class InvertedResidual(nn.Module):
@@ -136,4 +144,4 @@ def published_names(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:
-    return nn.BatchNorm2d(channels, eps=_EPSILON, momentum=_MOMENTUM)
+    return nn.BatchNorm2d(channels, eps=_EPSILON)

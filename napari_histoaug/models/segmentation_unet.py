@@ -23,6 +23,7 @@ class SegmentationUNetConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    kind: Literal["attention-unet"] = "attention-unet"
     classes: int = Field(1, ge=1, description="one probability map each; background has none")
     encoder: Literal["resnet18", "resnet34", "efficientnet-lite0", "efficientnet-lite1"] = (
         "resnet34"

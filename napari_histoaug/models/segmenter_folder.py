@@ -19,7 +19,8 @@ from napari_histoaug.models.checkpoints import (
     told_when_invalid,
     write_json,
 )
-from napari_histoaug.models.segmentation_unet import SegmentationUNet
+from napari_histoaug.models.segmentation_networks import SegmentationNetwork
+from napari_histoaug.models.sums import write_sums
 
 INDEX = "segmenter_index.json"
 
@@ -52,23 +53,24 @@ class SegmenterParts:
     """A segmenter folder, loaded; `sha256` is that of its files."""
 
     index: SegmenterIndex
-    unet: SegmentationUNet
+    unet: SegmentationNetwork
     sha256: str
 
 
 def save_segmenter(
     folder: Path,
     index: SegmenterIndex,
-    unet: SegmentationUNet,
+    unet: SegmentationNetwork,
     *,
     dtype: torch.dtype = torch.float16,
 ) -> None:
-    """Write a segmenter folder; weights in half precision unless told otherwise."""
+    """Write a segmenter folder and its hashes; weights in half precision unless told otherwise."""
     save_network(unet, folder / "unet", dtype=dtype)
     # The index comes last: a folder that has one is complete.
     write_json(
         folder / INDEX, {"_class_name": "HistoaugSegmenter", **index.model_dump(mode="json")}
     )
+    write_sums(folder)
 
 
 def load_segmenter_parts(folder: Path) -> SegmenterParts:

@@ -1,4 +1,4 @@
-"""A generator tried once, on nothing: whether its networks answer with numbers."""
+"""A model tried once, on nothing: whether its networks answer with numbers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 
 from napari_histoaug.models.checkpoints import ModelError
 from napari_histoaug.models.folder import GeneratorParts, load_parts
+from napari_histoaug.models.segmenter_folder import SegmenterParts, load_segmenter_parts
 
 
 @torch.no_grad()
@@ -32,4 +33,20 @@ def try_networks(folder: Path) -> GeneratorParts:
         good = good and bool(space.decode(space.encode(pixels)).isfinite().all())
     if not good:
         raise ModelError(f"The networks in {folder} answer with no numbers; get the model again.")
+    return parts
+
+
+@torch.no_grad()
+def try_segmenter(folder: Path) -> SegmenterParts:
+    """Load a segmenter and run its network on a small grey image.
+
+    Raises
+    ------
+    ModelError
+        As for :func:`try_networks`.
+    """
+    parts = load_segmenter_parts(folder)
+    side = parts.unet.stride * 2
+    if not parts.unet(torch.zeros(1, 3, side, side)).isfinite().all():
+        raise ModelError(f"The network in {folder} answers with no numbers; get the model again.")
     return parts

@@ -11,7 +11,7 @@ import platformdirs
 import torch
 
 from napari_histoaug.generation.device import autocast, pick_device
-from napari_histoaug.models import SegmentationUNet, channels_last
+from napari_histoaug.models import SegmentationNetwork, channels_last
 from napari_histoaug.models.checkpoints import ModelError
 from napari_histoaug.models.segmenter_folder import INDEX, SegmenterIndex, load_segmenter_parts
 
@@ -25,7 +25,7 @@ class Segmenter:
 
     Attributes
     ----------
-    unet : SegmentationUNet
+    unet : SegmentationNetwork
     index : SegmenterIndex
         Classes, pixel size, thresholds.
     sha256 : str
@@ -34,7 +34,7 @@ class Segmenter:
         Where the network is.
     """
 
-    unet: SegmentationUNet
+    unet: SegmentationNetwork
     index: SegmenterIndex
     sha256: str
     device: torch.device
@@ -99,13 +99,21 @@ def load_segmenter(source: str | Path | None = None, device: str = "auto") -> Se
     ModelError
         When there is none, or it is incomplete or damaged; one sentence that names the file.
     """
-    parts = load_segmenter_parts(_find(DEFAULT if source is None else str(source)))
+    parts = load_segmenter_parts(find_segmenter(source))
     target = pick_device(device)
     unet = channels_last(parts.unet.to(target)).requires_grad_(False)
     return Segmenter(unet, parts.index, parts.sha256, target)
 
 
-def _find(name: str) -> Path:
+def find_segmenter(source: str | Path | None) -> Path:
+    """Return the folder of a segmenter given by name or path; the bundled one for None.
+
+    Raises
+    ------
+    ModelError
+        When there is no such segmenter.
+    """
+    name = DEFAULT if source is None else str(source)
     for root in (PACKAGED, user_segmenters()):
         if (root / name / INDEX).is_file():
             return root / name
