@@ -23,7 +23,6 @@ from qtpy.QtWidgets import QWidget
 
 from napari_histoaug.gui import demo_journey as demo
 from napari_histoaug.gui.demo_journey import Journey
-from napari_histoaug.masks import vessel_outline
 from napari_histoaug.slides.samples import fetch_sample
 
 SIZE = (1480, 940)
@@ -90,10 +89,7 @@ def paint(journey: Journey, film: list[Image.Image]) -> None:
     """Paint the demo's vessel stroke by stroke."""
     journey.click("Paint here")
     canvas = journey.widget.controller.painting.canvas
-    step = canvas.downsample
-    centre = tuple((demo.PLACE[n] - canvas.box[n]) / step[n] for n in (0, 1))
-    random = np.random.default_rng(demo.OUTLINE_SEED)
-    outline = vessel_outline(random, canvas.layer.data.shape, demo.RADIUS / max(step), centre)
+    outline = demo.outlined(journey, demo.VENULE)
     rows, columns = np.nonzero(outline)
     film.append(frame(journey))
     # from left to right, as a brush would

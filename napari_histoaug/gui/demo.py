@@ -2,6 +2,7 @@
 
 With a display, napari opens the sample slide with the panels, ready to paint. Without one, the
 same journey is made under Xvfb through the real widgets and written to a folder.
+``make demo-full`` makes a whole session in that way, with a display on the display.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from napari_histoaug.gui.demo_journey import Journey
 
 DEFAULT_OUT = Path("demo-output")
-DRIVEN = "--driven"
+DRIVEN, FULL = "--driven", "--full"
 SENTENCE = "histoaug demo: "
 """Marks the sentence of a failed journey among what Qt and OpenGL write."""
 MODULE = "napari_histoaug.gui.demo"
@@ -30,7 +31,7 @@ SCREEN = "-screen 0 1600x1000x24"
 WINDOW_SIZE = (1560, 960)
 
 
-def run_demo(out: Path = DEFAULT_OUT) -> None:
+def run_demo(out: Path = DEFAULT_OUT, full: bool = False) -> None:
     """Show the demo on the display, or make its journey on a virtual one.
 
     Parameters
@@ -38,6 +39,8 @@ def run_demo(out: Path = DEFAULT_OUT) -> None:
     out
         Folder for a copy of the slide, its edits and, without a display, the results. What an
         earlier demo left there is removed.
+    full
+        Make the whole session, on the display or a virtual one.
 
     Raises
     ------
@@ -45,10 +48,12 @@ def run_demo(out: Path = DEFAULT_OUT) -> None:
         One sentence, when the demo cannot run.
     """
     out = Path(out)
-    if has_display():
-        show(out)
+    if not has_display():
+        run_on_virtual_screen(out, full)
+    elif full:
+        _say(f"The demo's page: {drive_demo(out, full).resolve()}")
     else:
-        run_on_virtual_screen(out)
+        show(out)
 
 
 def has_display() -> bool:
@@ -72,8 +77,9 @@ def show(out: Path) -> None:
     napari.run()
 
 
-def drive_demo(out: Path) -> Path:
-    """Make the journey on the current display and return the page."""
+def drive_demo(out: Path, full: bool = False) -> Path:
+    """Make the journey, or the whole session, on the current display and return the page."""
+    from napari_histoaug.gui.demo_full import drive_session
     from napari_histoaug.gui.demo_journey import drive
 
     seconds: dict[str, float] = {}
@@ -84,13 +90,20 @@ def drive_demo(out: Path) -> Path:
     journey = _open_viewer(out)
     seconds["open napari"] = round(time.perf_counter() - start, 3)
     journey.seconds = seconds
-    try:
-        return drive(journey, slide)
-    finally:
-        journey.viewer.close()
+    if full:
+        page = drive_session(journey, slide, lambda: _open_viewer(out))
+    else:
+        try:
+            page = drive(journey, slide)
+        finally:
+            journey.viewer.close()
+    for step, took in seconds.items():
+        _say(f"{step:26s}{took:7.1f} s")
+    _say(f"{'all together':26s}{sum(seconds.values()):7.1f} s")
+    return page
 
 
-def run_on_virtual_screen(out: Path) -> None:
+def run_on_virtual_screen(out: Path, full: bool = False) -> None:
     """Run this module again under Xvfb and hand on its error sentence.
 
     Raises
@@ -107,7 +120,7 @@ def run_on_virtual_screen(out: Path) -> None:
     command = [xvfb, "-a", "-s", SCREEN, sys.executable, "-m", MODULE]
     environment = {k: v for k, v in os.environ.items() if k != "QT_QPA_PLATFORM"}
     done = subprocess.run(
-        [*command, DRIVEN, str(out)],
+        [*command, DRIVEN, *([FULL] if full else []), str(out)],
         env=environment,
         stderr=subprocess.PIPE,
         text=True,
@@ -121,16 +134,16 @@ def run_on_virtual_screen(out: Path) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry of ``python -m napari_histoaug.gui.demo [OUT]``; 2 when a sentence was written."""
+    """Entry of ``python -m napari_histoaug.gui.demo [--full] [OUT]``; 2 after a sentence."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    driven = DRIVEN in words
-    places = [Path(word) for word in words if word != DRIVEN]
+    driven, full = DRIVEN in words, FULL in words
+    places = [Path(word) for word in words if word not in (DRIVEN, FULL)]
     out = places[0] if places else DEFAULT_OUT
     try:
         if driven:
-            _say(f"The demo's page: {drive_demo(out).resolve()}")
+            _say(f"The demo's page: {drive_demo(out, full).resolve()}")
         else:
-            run_demo(out)
+            run_demo(out, full)
     except HistoaugError as error:
         sys.stderr.write(f"{SENTENCE if driven else ''}{error}\n")
         return 2

@@ -21,18 +21,37 @@ from napari_histoaug.masks import vessel_outline
 if TYPE_CHECKING:
     import napari
     from napari.layers import Image
+    from numpy.typing import NDArray
 
 PLUGIN, WIDGET = "napari-histoaug", "Inpaint vessel"
-PLACE = (2658.0, 928.0)
-"""(y, x), level 0 of CMU-1-Small-Region: collagen of the dermis without a vessel within 60 µm;
-a real venule lies below and to the right, to compare with."""
-RADIUS = 40.0
-"""Of the painted vessel, in level-0 pixels: about 40 µm across, a small venule."""
-OUTLINE_SEED = 7
 VIEW_MICROMETRES = 260.0
 """Height of the part of the slide in view while painting."""
 PATIENCE_SECONDS = 1800.0
 """Against a window that hangs, not against a slow machine."""
+
+
+@dataclass(frozen=True)
+class Vessel:
+    """One to paint into CMU-1-Small-Region.
+
+    Attributes
+    ----------
+    place : (y, x)
+        Of its centre, level 0.
+    radius : float
+        In level-0 pixels.
+    seed : int
+        Of its outline.
+    """
+
+    place: tuple[float, float]
+    radius: float
+    seed: int
+
+
+VENULE = Vessel((2658.0, 928.0), 40.0, 7)
+"""About 40 µm across, in collagen of the dermis without a vessel within 60 µm; a real venule lies
+below and to the right, to compare with."""
 
 
 @dataclass
@@ -127,34 +146,39 @@ def close_notifications(viewer: napari.Viewer) -> None:
 
 
 def open_slide_layer(journey: Journey, slide: Path) -> None:
-    """Open the slide through the plugin's reader and go to the demo's place."""
+    """Open the slide through the plugin's reader and go to the demo's vessel."""
     journey.viewer.open(str(slide), plugin=PLUGIN)
     if journey.slide_layer is None:
         raise DemoError(f"The slide {slide} did not open: {_last_notification()}")
-    look_at_place(journey)
+    look_at(journey, VENULE)
 
 
-def look_at_place(journey: Journey) -> None:
-    """Show the demo's place at a zoom that suits a small vessel."""
+def look_at(journey: Journey, vessel: Vessel) -> None:
+    """Show a vessel's place at a zoom that suits it."""
     scale = journey.session.scale
     canvas = getattr(journey.viewer, "canvas", None)
     # before napari 0.9 the viewer itself held the size
     height = journey.viewer._canvas_size[0] if canvas is None else canvas.size[0]
-    journey.viewer.camera.center = (PLACE[0] * scale[0], PLACE[1] * scale[1])
+    journey.viewer.camera.center = (vessel.place[0] * scale[0], vessel.place[1] * scale[1])
     journey.viewer.camera.zoom = height / VIEW_MICROMETRES
     live()
 
 
-def paint(journey: Journey) -> None:
+def paint(journey: Journey, vessel: Vessel = VENULE) -> None:
     """Click *Paint here* and paint a vessel-shaped mask, through the layer's own undoable edit."""
     journey.click("Paint here")
-    canvas = journey.widget.controller.painting.canvas
-    step = canvas.downsample
-    centre = (PLACE[0] - canvas.box[0]) / step[0], (PLACE[1] - canvas.box[1]) / step[1]
-    rng = np.random.default_rng(OUTLINE_SEED)
-    outline = vessel_outline(rng, canvas.layer.data.shape, RADIUS / max(step), centre)
-    canvas.layer.data_setitem(np.nonzero(outline), canvas.layer.selected_label)
+    layer = journey.widget.controller.painting.canvas.layer
+    layer.data_setitem(np.nonzero(outlined(journey, vessel)), layer.selected_label)
     live()
+
+
+def outlined(journey: Journey, vessel: Vessel) -> NDArray[np.bool_]:
+    """What to paint for a vessel on the canvas as it lies now, bool, as large as the canvas."""
+    canvas = journey.widget.controller.painting.canvas
+    (y, x), step = vessel.place, canvas.downsample
+    centre = (y - canvas.box[0]) / step[0], (x - canvas.box[1]) / step[1]
+    rng = np.random.default_rng(vessel.seed)
+    return vessel_outline(rng, canvas.layer.data.shape, vessel.radius / max(step), centre)
 
 
 def drive(journey: Journey, slide: Path) -> Path:
@@ -187,9 +211,7 @@ def drive(journey: Journey, slide: Path) -> Path:
         journey.click("Inpaint vessel")
         journey.wait(lambda: controller.proposal is not None, "Inpaint vessel")
     (part,) = controller.proposal.parts
-    y, x, height, width = part.box
-    region = np.s_[y : y + height, x : x + width]
-    before = np.asarray(journey.session.pyramid.arrays[0][region])
+    before = shown(journey, part.box)
     with journey.step("accept it"):
         journey.click("Accept")
         journey.wait(lambda: bool(journey.session.edits.edits), "Accept")
@@ -198,13 +220,23 @@ def drive(journey: Journey, slide: Path) -> Path:
         journey.click("Export pair")
         journey.wait(lambda: (journey.out / "pair" / "manifest.csv").is_file(), "Export pair")
     with journey.step("write the pictures"):
-        after = np.asarray(journey.session.pyramid.arrays[0][region])
         write_picture(journey.out / "before.png", before)
-        write_picture(journey.out / "after.png", after)
+        write_picture(journey.out / "after.png", shown(journey, part.box))
         write_picture(journey.out / "hole.png", np.where(part.changed, 255, 0).astype(np.uint8))
-        close_notifications(journey.viewer)
-        journey.viewer.screenshot(str(journey.out / "napari.png"), canvas_only=False, flash=False)
+        photograph(journey, "napari.png")
     return _summarise(journey, summary, slide, int(np.count_nonzero(part.changed)))
+
+
+def shown(journey: Journey, box: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+    """What napari shows in a level-0 box at full resolution, uint8 (height, width, 3)."""
+    y, x, height, width = box
+    return np.asarray(journey.session.pyramid.arrays[0][y : y + height, x : x + width])
+
+
+def photograph(journey: Journey, name: str) -> None:
+    """Take a picture of the window into the demo's folder."""
+    close_notifications(journey.viewer)
+    journey.viewer.screenshot(str(journey.out / name), canvas_only=False, flash=False)
 
 
 def _summarise(journey: Journey, summary: Summary, slide: Path, changed: int) -> Path:

@@ -17,6 +17,8 @@ from napari_histoaug.errors import HistoaugError
 
 PAGE = "index.html"
 WRITTEN = ("before.png", "after.png", "hole.png", "napari.png", "summary.json", PAGE)
+PICTURES = "pictures"
+FOLDERS = ("pair", "pairs", PICTURES)
 
 
 class DemoError(HistoaugError):
@@ -81,7 +83,7 @@ def prepare_folder(out: Path, slide: Path) -> Path:
     DemoError
         When the folder holds something that is not the demo's, or cannot be written.
     """
-    ours = {*WRITTEN, "pair", slide.name, f"{slide.stem}.histoaug"}
+    ours = {*WRITTEN, *FOLDERS, slide.name, f"{slide.stem}.histoaug"}
     try:
         out.mkdir(parents=True, exist_ok=True)
         foreign = sorted(path.name for path in out.iterdir() if path.name not in ours)
@@ -109,10 +111,15 @@ def write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
 def write_summary(out: Path, summary: Summary) -> Path:
     """Write ``summary.json`` and, last of all, the page; return the page."""
     facts = asdict(summary)
-    (out / "summary.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     pairs = sorted((out / "pair").glob("*.png"))
+    return write_page(out, facts, page_text(facts, [f"pair/{path.name}" for path in pairs]))
+
+
+def write_page(out: Path, facts: Mapping[str, Any], text: str) -> Path:
+    """Write the facts as ``summary.json`` and, last of all, the page; return the page."""
+    (out / "summary.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     part = out / f".{PAGE}"
-    part.write_text(page_text(facts, [f"pair/{path.name}" for path in pairs]), encoding="utf-8")
+    part.write_text(text, encoding="utf-8")
     return part.replace(out / PAGE)
 
 
@@ -133,18 +140,23 @@ def page_text(facts: Mapping[str, Any], pair: list[str]) -> str:
         "Network": f"{facts['model']}, sha256 {facts['model_sha256']}",
         "Generated pixels": f"{facts['changed_pixels']} of {box['height'] * box['width']}",
     }
-    seconds = {step: f"{value:.1f} s" for step, value in facts["seconds"].items()}
-    seconds["all together"] = f"{sum(facts['seconds'].values()):.1f} s"
     files = ", ".join(f'<a href="{html.escape(name)}">{html.escape(name)}</a>' for name in pair)
-    return TEMPLATE.format(
-        made=_rows(made),
-        seconds=_rows(seconds),
-        pair=files or "none",
-        width=min(512, 2 * int(box["width"])),
-    )
+    body = BODY.format(made=rows(made), seconds=time_rows(facts["seconds"]), pair=files or "none")
+    return framed("A painted vessel", body, min(512, 2 * int(box["width"])))
 
 
-def _rows(table: Mapping[str, str]) -> str:
+def framed(title: str, body: str, width: int) -> str:
+    """A whole page around its body; patches are shown `width` pixels wide."""
+    return FRAME.format(title=title, body=body, width=width)
+
+
+def time_rows(seconds: Mapping[str, float]) -> str:
+    """Rows of an HTML table: each step, and all together."""
+    said = {step: f"{value:.1f} s" for step, value in seconds.items()}
+    return rows(said | {"all together": f"{sum(seconds.values()):.1f} s"})
+
+
+def rows(table: Mapping[str, str]) -> str:
     """Rows of an HTML table."""
     return "\n".join(
         f"<tr><th>{html.escape(key)}</th><td>{html.escape(str(value))}</td></tr>"
@@ -152,11 +164,11 @@ def _rows(table: Mapping[str, str]) -> str:
     )
 
 
-TEMPLATE = """<!doctype html>
+FRAME = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
-<title>napari-histoaug: the demo</title>
+<title>napari-histoaug: {title}</title>
 <style>
 body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto;
        padding: 0 1rem; color: #222 }}
@@ -170,9 +182,14 @@ th, td {{ text-align: left; padding: .2rem .8rem .2rem 0; vertical-align: top;
          overflow-wrap: anywhere }}
 th {{ font-weight: 600; white-space: nowrap }}
 </style>
-<h1>A painted vessel</h1>
-<p>A mask was painted on a real slide where there is no vessel, <em>Inpaint vessel</em> was clicked,
-and the result accepted. Both pictures are read back from the pyramid that napari shows.
+<h1>{title}</h1>
+{body}
+</html>
+"""
+
+BODY = """<p>A mask was painted on a real slide where there is no vessel, <em>Inpaint vessel</em>
+was clicked, and the result accepted. Both pictures are read back from the pyramid that napari
+shows.
 Generated tissue is not for diagnosis.</p>
 <figure><img class="patch" src="before.png" alt="The tissue before">
 <figcaption>Before</figcaption></figure>
@@ -192,6 +209,4 @@ Generated tissue is not for diagnosis.</p>
 </table>
 <h2>The exported pair</h2>
 <p>{pair}, <a href="pair/manifest.csv">pair/manifest.csv</a>;
-the numbers of this page: <a href="summary.json">summary.json</a>.</p>
-</html>
-"""
+the numbers of this page: <a href="summary.json">summary.json</a>.</p>"""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import subprocess
@@ -39,7 +40,7 @@ class TestFolder:
         prepare_folder(out, sample)
         for name in demo_page.WRITTEN:
             (out / name).write_text("old")
-        for name in ("pair", "slide.histoaug"):
+        for name in (*demo_page.FOLDERS, "slide.histoaug"):
             (out / name / "deep").mkdir(parents=True)
         prepare_folder(out, sample)
         assert [p.name for p in out.iterdir()] == ["slide.svs"]
@@ -62,7 +63,9 @@ class TestScreen:
     def choice(self, monkeypatch):
         chosen: list[str] = []
         monkeypatch.setattr(demo, "show", lambda out: chosen.append("show"))
-        monkeypatch.setattr(demo, "run_on_virtual_screen", lambda out: chosen.append("virtual"))
+        monkeypatch.setattr(
+            demo, "run_on_virtual_screen", lambda out, full: chosen.append("virtual")
+        )
         for name in ("DISPLAY", "WAYLAND_DISPLAY"):
             monkeypatch.delenv(name, raising=False)
         return chosen
@@ -109,6 +112,11 @@ class TestVirtualScreen:
         demo.run_on_virtual_screen(tmp_path)
         assert seen[0][0].endswith("xvfb-run")
         assert seen[0][-5:] == [sys.executable, "-m", demo.MODULE, demo.DRIVEN, str(tmp_path)]
+
+    def test_and_told_that_it_is_the_whole_session(self, monkeypatch, tmp_path):
+        seen = self._child(monkeypatch, 0, "")
+        demo.run_on_virtual_screen(tmp_path, full=True)
+        assert seen[0][-3:] == [demo.DRIVEN, demo.FULL, str(tmp_path)]
 
     def test_the_sentence_of_the_journey_is_handed_on(self, monkeypatch, tmp_path):
         noise = f"libEGL warning\n{demo.SENTENCE}The slide is gone.\nQThread: destroyed\n"
@@ -170,7 +178,9 @@ class FakeGenerator:
     mpp = (0.5, 0.5)
 
 
-def paint_green(generator, image, hole, *, label, seed, progress, cancelled, preview, **_):
+def paint_green(
+    generator, image, hole, *, label, seed, progress, cancelled, preview=lambda image: None, **_
+):
     """Fill the dilated hole with green."""
     changed = dilate(hole, 4)
     out = image.copy()
@@ -183,18 +193,28 @@ def paint_green(generator, image, hole, *, label, seed, progress, cancelled, pre
 
 
 @pytest.fixture
-def journey(make_napari_viewer, tmp_path):
-    """A shown viewer with the plugin's widget over a fake network."""
+def open_journey(make_napari_viewer, tmp_path):
+    """Opens a shown viewer with the plugin's widget over a fake network."""
     from napari_histoaug.gui.demo_journey import Journey
     from napari_histoaug.gui.widget import HistoaugWidget
 
-    viewer = make_napari_viewer(show=True)
-    viewer.window.resize(*demo.WINDOW_SIZE)
-    widget = HistoaugWidget(
-        viewer, inpaint=paint_green, load_generator=lambda source, device="auto": FakeGenerator()
-    )
-    viewer.window.add_dock_widget(widget, name="Inpaint vessel")
-    return Journey(viewer, widget, tmp_path / "out")
+    def make():
+        viewer = make_napari_viewer(show=True)
+        viewer.window.resize(*demo.WINDOW_SIZE)
+        widget = HistoaugWidget(
+            viewer,
+            inpaint=paint_green,
+            load_generator=lambda source, device="auto": FakeGenerator(),
+        )
+        viewer.window.add_dock_widget(widget, name="Inpaint vessel")
+        return Journey(viewer, widget, tmp_path / "out")
+
+    return make
+
+
+@pytest.fixture
+def journey(open_journey):
+    return open_journey()
 
 
 @pytest.fixture
@@ -232,6 +252,39 @@ def test_the_journey_through_the_real_widgets(journey, slide):
     assert (out / "pair" / "manifest.csv").is_file()
     links = re.findall(r'(?:src|href)="([^"]+)"', page.read_text(encoding="utf-8"))
     assert len(links) >= 8
+    assert [link for link in links if not (out / link).is_file()] == []
+
+
+def test_ten_minutes_through_the_real_widgets(journey, open_journey, make_pyramid_tiff, tmp_path):
+    """Five painted, filled at once, one taken back, the others exported and there when reopened."""
+    from napari_histoaug.gui.demo_full import VESSELS, drive_session
+    from napari_histoaug.slides import open_slide
+
+    made = make_pyramid_tiff(shapes=[(2967, 2220), (1483, 1110)], name="made.tif")
+    path, out = prepare_folder(tmp_path / "out", made.path), tmp_path / "out"
+    page = drive_session(journey, path, open_journey)
+    facts = json.loads((out / "summary.json").read_text())
+    assert (facts["painted"], len(facts["kept"]), len(set(facts["seeds"]))) == (5, 4, 5)
+    assert facts["slide_sha256_before"] == facts["slide_sha256_after"]
+    assert {"inpaint them together", "take one back", "reopen"} <= set(facts["seconds"])
+    pairs = [p for p in (out / "pairs").glob("*.png") if not p.stem.endswith("_mask")]
+    assert len(pairs) == 4
+    for pair in pairs:
+        green = np.all(np.asarray(Image.open(pair)) == (0, 200, 0), axis=-1)
+        mask = np.asarray(Image.open(pair.with_name(f"{pair.stem}_mask.png")))
+        assert np.all(green[mask == 1])
+    with open_slide(path) as slide:
+        assert np.array_equal(slide.read_block(0, 0, 0, 2967, 2220), made.levels[0])
+    shown = [np.asarray(Image.open(out / f"pictures/compared-{n}.png")) for n in (0, 50, 100)]
+    assert not any(np.array_equal(a, b) for a, b in itertools.pairwise(shown))
+    for number in range(1, len(VESSELS) + 1):
+        old, new = (
+            np.asarray(Image.open(out / f"pictures/vessel-{number}-{when}.png"))
+            for when in ("before", "after")
+        )
+        assert np.all(new[np.any(old != new, axis=-1)] == (0, 200, 0))
+    links = re.findall(r'(?:src|href)="([^"]+)"', page.read_text(encoding="utf-8"))
+    assert len(links) >= 20
     assert [link for link in links if not (out / link).is_file()] == []
 
 
