@@ -171,6 +171,7 @@ class Controller(JobDesk):
         """Put the canvas over the view and take the brush."""
         slide_layer, session = self.needed_slide()
         self.painting.paint_here(slide_layer, session, self.classes, self.label_value)
+        self.reviewing.result_layer(slide_layer, session)  # now, while nobody waits for a result
         self.making.timing.start()
         self.changed.emit()
 
@@ -180,6 +181,7 @@ class Controller(JobDesk):
         slide_layer, session = self.needed_slide()
         color = self.classes.color_of(self.settings.label)
         self.painting.draw_outlines(slide_layer, session, color)
+        self.reviewing.result_layer(slide_layer, session)
         self.making.timing.start()
         self.changed.emit()
 
@@ -306,6 +308,7 @@ class Controller(JobDesk):
 
     def _use_slide(self) -> None:
         """Work on the chosen slide, with what was painted on it earlier in view."""
+        self.reviewing.leave()
         layer, session = self._slide_layer, self.session
         self.painting.use_slide(layer)
         if layer is not None and session is not None:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from napari_histoaug.gui.judging import Judge, packaged_judge
+
 NO_TORCH = (
     "Generating needs PyTorch, which is not installed: close napari, run "
     "pip install torch, and start again. Everything else works."
@@ -26,6 +28,8 @@ class Engine:
         As in :mod:`napari_histoaug.generation`.
     measure : callable
         Takes a generator; its :class:`~napari_histoaug.generation.pace.Pace`, or None.
+    judge : Judge or None
+        Scores a result; see :mod:`~napari_histoaug.gui.judging`.
     missing : str or None
         What is not installed and how to add it.
     """
@@ -35,13 +39,22 @@ class Engine:
     inpaint_many: Callable[..., Any]
     synthesize: Callable[..., Any]
     measure: Callable[[Any], Any] = lambda generator: None
+    judge: Judge | None = None
     missing: str | None = None
 
     @classmethod
     def packaged(cls) -> Engine:
         """The real one."""
         missing = NO_TORCH if importlib.util.find_spec("torch") is None else None
-        return cls(_load_generator, _inpaint, _inpaint_many, _synthesize, _measure, missing)
+        return cls(
+            _load_generator,
+            _inpaint,
+            _inpaint_many,
+            _synthesize,
+            _measure,
+            packaged_judge(),
+            missing,
+        )
 
     @classmethod
     def of(cls, load_generator: Callable[..., Any], inpaint: Callable[..., Any]) -> Engine:

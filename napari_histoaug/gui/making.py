@@ -81,7 +81,8 @@ class Making:
         settings.seed = self._next_seed(len(plans))
         controller.reviewing.drop()
         self._number += 1
-        proposal = Proposal(controller.viewer, session, slide_layer, drawn, self._number)
+        kept = controller.reviewing.result_layer(slide_layer, session)
+        proposal = Proposal(controller.viewer, session, drawn, self._number, kept)
         labels = self._labels(slide_layer, session)
         controller.start(
             GENERATING,
@@ -227,7 +228,7 @@ class Making:
                 (),
                 settings,
                 controller.shelf,
-                self.engine,
+                replace(self.engine, judge=None),  # nobody looks before they are accepted
                 LabelSource(controller.classes, documents, {}),
             ),
             partial(plan_holes, drawings, session.shape, session.slide.mpp),

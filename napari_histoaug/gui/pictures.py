@@ -58,6 +58,15 @@ def picture(
     return np.dstack([rgb, alpha])
 
 
+def blended(before: np.ndarray, seen: np.ndarray, share: float) -> np.ndarray:
+    """A picture laid over what was there before, where it is not clear; uint8 (H, W, 4).
+
+    `share` 0 is `before` (uint8 (H, W, 3)), 1 is `seen` (uint8 (H, W, 4)).
+    """
+    mixed = (1 - share) * before + share * seen[..., :3]
+    return np.dstack([np.rint(mixed).astype(np.uint8), seen[..., 3]])
+
+
 def difference(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     """Largest change of a colour channel, from black over orange to white; uint8 (H, W, 3)."""
     moved = np.abs(after.astype(np.int16) - before).max(axis=-1) / STRONG

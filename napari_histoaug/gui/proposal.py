@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_histoaug.gui.geometry import Box, origin_of, placement
+from napari_histoaug.gui.geometry import Box
+from napari_histoaug.gui.judging import Scores, together
 from napari_histoaug.gui.pictures import Look, picture
+from napari_histoaug.gui.result_layer import ResultLayer
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -21,6 +23,16 @@ if TYPE_CHECKING:
 
 class Proposal:
     """The layers of one result: an RGBA image for each box, opaque only where pixels change.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+    session, drawn
+        As the attributes.
+    number : int
+        For the names of the layers.
+    kept : ResultLayer
+        Shows the first box, and is hidden in the end; other boxes get layers of their own.
 
     Attributes
     ----------
@@ -40,15 +52,16 @@ class Proposal:
         self,
         viewer: ViewerModel,
         session: SlideSession,
-        slide_layer: Image,
         drawn: Sequence[Drawn],
         number: int,
+        kept: ResultLayer,
     ) -> None:
         self._viewer = viewer
         self._number = number
-        self._layers: dict[Box, Image] = {}
+        self._kept = kept
+        self._layers: dict[Box, ResultLayer] = {}
         self.session = session
-        self.slide_layer = slide_layer
+        self.slide_layer = kept.slide_layer
         self.drawn = drawn
         self.variants: list[list[Part]] = []
         self.chosen = 0
@@ -62,6 +75,11 @@ class Proposal:
         return self.variants[self.chosen] if self.variants else []
 
     @property
+    def scores(self) -> Scores | str | None:
+        """What a segmenter says of the chosen variant, or why it says nothing."""
+        return together([part.scores for part in self.parts])
+
+    @property
     def notes(self) -> list[str]:
         """What the network had to do for lack of memory, each sentence once."""
         every = (part.result for part in self.parts)
@@ -70,23 +88,30 @@ class Proposal:
     @property
     def layers(self) -> list[Image]:
         """Its layers that the viewer still holds."""
-        return [layer for layer in self._layers.values() if layer in self._viewer.layers]
+        return [result.layer for result in self._layers.values() if result.is_there]
 
     def show(self, box: Box, image: np.ndarray, shown: np.ndarray) -> None:
         """Show ``image`` (uint8 (h, w, 3)) over a level-0 box where ``shown`` (bool) is True."""
         self._put(box, np.dstack([image, np.where(shown, 255, 0).astype(np.uint8)]))
 
     def _put(self, box: Box, rgba: np.ndarray) -> None:
-        layer = self._layers.get(box)
-        if layer is None:
-            self._layers[box] = self._add(box, rgba)
-        elif layer in self._viewer.layers:
-            layer.data = rgba
+        result = self._layers.get(box)
+        if result is None:
+            result = self._layers[box] = self._free()
+            name = f"{self.session.slide.name} inpaint {self._number:03d}"
+            result.show(box, rgba, name, self._opacity)
+        elif result.is_there:
+            result.layer.data = rgba
+
+    def _free(self) -> ResultLayer:
+        """A layer that shows no box yet."""
+        if self._kept.is_there and self._kept not in self._layers.values():
+            return self._kept
+        return ResultLayer(self._viewer, self.slide_layer, self.session)
 
     def show_variants(self, variants: list[list[Part]]) -> None:
         """Show the finished result, also when its preview was taken out of the layer list."""
-        kept = self.layers
-        self._layers = {box: layer for box, layer in self._layers.items() if layer in kept}
+        self._layers = {box: result for box, result in self._layers.items() if result.is_there}
         self.variants = variants
         self._draw()
 
@@ -112,26 +137,10 @@ class Proposal:
             self._put(part.box, rgba)
 
     def remove(self) -> None:
-        """Take its layers away."""
-        for layer in self.layers:
-            self._viewer.layers.remove(layer)
-
-    def _add(self, box: Box, rgba: np.ndarray) -> Image:
-        scale, translate = placement(
-            box, (1.0, 1.0), self.session.scale, origin_of(self.slide_layer)
-        )
-        active = self._viewer.layers.selection.active
-        layer = self._viewer.add_image(
-            rgba,
-            rgb=True,
-            name=f"{self.session.slide.name} inpaint {self._number:03d}",
-            scale=scale,
-            translate=translate,
-            units=self.session.units,
-            axis_labels=("y", "x"),
-            opacity=self._opacity,
-        )
-        # the brush stays in the hand
-        if active is not None and active in self._viewer.layers:
-            self._viewer.layers.selection.active = active
-        return layer
+        """Show it no longer."""
+        for result in self._layers.values():
+            if result is self._kept:
+                result.hide()
+            else:
+                result.remove()
+        self._layers = {}

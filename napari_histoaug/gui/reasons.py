@@ -59,6 +59,14 @@ class Reasons:
             return "There is no proposal yet: paint a vessel and click Inpaint vessel."
         return None
 
+    def look(self) -> str | None:
+        """Why there is nothing to compare, or None."""
+        controller = self._controller
+        if controller.busy or controller.proposal is not None or controller.reviewing.kept is None:
+            reason = self.review()
+            return reason and f"{reason.removesuffix('.')}, or click an accepted edit in the list."
+        return None
+
     def undo(self) -> str | None:
         """Why *Undo* cannot be clicked, or None."""
         session = self._controller.session

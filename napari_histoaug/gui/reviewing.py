@@ -11,12 +11,16 @@ from napari_histoaug.gui import work
 from napari_histoaug.gui.geometry import Box, origin_of
 from napari_histoaug.gui.job_desk import explained
 from napari_histoaug.gui.jobs import JobCallbacks, JobHandle
+from napari_histoaug.gui.kept_edit import KeptEdit
 from napari_histoaug.gui.pictures import Look
 from napari_histoaug.gui.proposal import Proposal
+from napari_histoaug.gui.result_layer import ResultLayer
 from napari_histoaug.gui.session import SlideSession, session_of
 from napari_histoaug.gui.shown import refresh
 
 if TYPE_CHECKING:
+    from napari.layers import Image
+
     from napari_histoaug.edits import EditRecord
     from napari_histoaug.gui.controller import Controller
 
@@ -36,6 +40,8 @@ class Reviewing:
         The border of the hole is drawn.
     opacity : float
         0 is the slide as it was, 1 the result.
+    kept : KeptEdit or None
+        The accepted edit that is looked at again.
     """
 
     def __init__(self, controller: Controller) -> None:
@@ -43,6 +49,8 @@ class Reviewing:
         self.look: Look = "result"
         self.outlined = False
         self.opacity = 1.0
+        self.kept: KeptEdit | None = None
+        self._results: list[ResultLayer] = []
         for key in KEYS:
             controller.viewer.bind_key(key, self._pressed(key), overwrite=True)
 
@@ -62,16 +70,42 @@ class Reviewing:
 
     # ---- looking -------------------------------------------------------------------------------
 
+    def result_layer(self, slide_layer: Image, session: SlideSession) -> ResultLayer:
+        """The layer that shows results on a slide, made when there is none."""
+        self._results = [result for result in self._results if result.is_there]
+        for result in self._results:
+            if result.slide_layer is slide_layer:
+                return result
+        self._results.append(ResultLayer(self.controller.viewer, slide_layer, session))
+        return self._results[-1]
+
     def show(self) -> None:
-        """Show the proposal as chosen."""
-        proposal = self.controller.proposal
-        if proposal is not None:
-            proposal.look_at(self.look, self.outlined, self.opacity)
+        """Show the proposal, or else the edit that is looked at again, as chosen."""
+        shown = self.controller.proposal or self.kept
+        if shown is not None:
+            shown.look_at(self.look, self.outlined, self.opacity)
+
+    @explained
+    def look_back(self, record: EditRecord) -> None:
+        """Look at an accepted edit again, as at a proposal; at one taken back there is nothing."""
+        controller = self.controller
+        layer, session = controller.needed_slide()
+        self.leave()
+        if controller.proposal is None and not controller.busy and record in session.edits.edits:
+            self.kept = KeptEdit(session, record, self.result_layer(layer, session))
+            self.show()
+        controller.changed.emit()
+
+    def leave(self) -> None:
+        """Look no longer at an accepted edit."""
+        kept, self.kept = self.kept, None
+        if kept is not None:
+            kept.remove()
 
     def look_at(
         self, look: Look | None = None, outlined: bool | None = None, opacity: float | None = None
     ) -> None:
-        """Look at proposals another way; what is None stays."""
+        """Look at results another way; what is None stays."""
         self.look = self.look if look is None else look
         self.outlined = self.outlined if outlined is None else outlined
         self.opacity = self.opacity if opacity is None else opacity
@@ -128,7 +162,8 @@ class Reviewing:
         self.controller.changed.emit()
 
     def drop(self) -> None:
-        """Take a waiting proposal away."""
+        """Take a waiting proposal away, and look at no edit."""
+        self.leave()
         proposal, self.controller.proposal = self.controller.proposal, None
         if proposal is not None:
             proposal.remove()
@@ -163,6 +198,7 @@ class Reviewing:
 
     def show_edits(self, session: SlideSession, boxes: list[Box]) -> None:
         """Let the pyramid and the layers forget what they knew about these boxes."""
+        self.leave()
         for box in boxes:
             session.pyramid.invalidate(box)
         for layer in self.controller.slide_layers:

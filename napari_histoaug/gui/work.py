@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from napari_histoaug.gui.engine import Engine
 from napari_histoaug.gui.geometry import Box
 from napari_histoaug.gui.holes import PlannedHole
 from napari_histoaug.gui.jobs import JobHandle
+from napari_histoaug.gui.judging import Scores
 from napari_histoaug.gui.label_source import BACKGROUND, LabelSource
 from napari_histoaug.gui.tasks import Settings
 
@@ -90,6 +91,8 @@ class Part:
     model, model_sha256 : str
     purpose, classes
         As in the record.
+    scores : Scores or str, optional
+        What a segmenter says of it, or why it says nothing.
     """
 
     box: Box
@@ -102,6 +105,7 @@ class Part:
     model_sha256: str
     purpose: Purpose = "inpaint"
     classes: tuple[str, ...] = ()
+    scores: Scores | str | None = None
 
 
 @dataclass(frozen=True)
@@ -147,8 +151,22 @@ class GenerateTask:
                     self._fill(handle, generator, wanted, index) for index in range(len(wanted))
                 ]
         handle.check()
+        parts = self._judged(handle, parts)
         each = len(self.plans)
         return [parts[first : first + each] for first in range(0, len(parts), each)]
+
+    def _judged(self, handle: JobHandle, parts: list[Part]) -> list[Part]:
+        """The parts with what a segmenter says of them, where a class was asked for or removed."""
+        judge, settings = self.engine.judge, self.settings
+        if judge is None or settings.purpose not in ("inpaint", "remove"):
+            return parts
+        handle.say("Looking at the result…")
+        judged, mpp = [], self.session.slide.mpp
+        for part in parts:
+            handle.check()
+            said = judge(part.before, part.image, part.hole, settings.label, mpp, settings.device)
+            judged.append(replace(part, scores=said))
+        return judged
 
     def _wanted(self, classes: Sequence[str]) -> list[Wanted]:
         settings, count = self.settings, len(self.plans)

@@ -85,8 +85,9 @@ def test_previews_are_shown_while_the_network_works(window_desk):
     desk.paint_here()
     desk.paint()
     desk.run()
-    desk.qtbot.waitUntil(lambda: len(desk.viewer.layers) == 4, timeout=20_000)
+    assert len(desk.viewer.layers) == 4
     preview = desk.viewer.layers[-1]
+    desk.qtbot.waitUntil(lambda: preview.data.any(), timeout=20_000)
     assert desk.widget.generate_panel.run_button.text() == "Cancel"
     assert preview.data.shape[-1] == 4
     first = preview.data.copy()

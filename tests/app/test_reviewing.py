@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from napari.utils.action_manager import action_manager
 from napari.utils.shortcuts import default_shortcuts
 
+from napari_histoaug.gui.judging import Scores
 from napari_histoaug.gui.reviewing import KEYS
 from napari_histoaug.gui.synthetic_mark import WARNING
 
@@ -88,6 +91,65 @@ def test_the_journal_lists_and_flies(desk):
     assert "taken back" in journal.list.item(0).text()
     assert "1 accepted edit, 1 taken back" in journal.title.text()
     assert second == desk.session.edits.undone[-1]
+
+
+def test_an_accepted_edit_is_compared_like_a_proposal(desk):
+    part = desk.propose()
+    desk.accept()
+    panel, reviewing = desk.widget.review_panel, desk.controller.reviewing
+    assert not panel.blend.isEnabled()
+    assert "click an accepted edit" in panel.blend.toolTip()
+    journal, kept = panel.journal, desk.session.edits.edits
+    journal.list.itemClicked.emit(journal.list.item(0))
+    assert panel.blend.isEnabled()
+    layer = reviewing.result_layer(desk.controller.slide_layer, desk.session).layer
+    assert not layer.data[..., 3].any()  # the slide shows the result already
+    panel.blend.setValue(0)
+    shown = np.array(layer.data)
+    np.testing.assert_array_equal(shown[..., 3] != 0, part.changed)
+    np.testing.assert_array_equal(shown[part.changed][:, :3], part.before[part.changed])
+    at = desk.controller.slide_layer.world_to_data(layer.data_to_world((0, 0)))
+    np.testing.assert_allclose(at, part.box[:2], atol=1e-6)
+    panel.blend.setValue(50)
+    middle = (part.before[part.changed].astype(float) + part.image[part.changed]) / 2
+    np.testing.assert_allclose(layer.data[part.changed][:, :3], middle, atol=0.5)
+    panel.blend.setValue(100)
+    assert not layer.data.any()
+    panel.look_box.activated.emit(1)
+    assert layer.data.any()
+    assert desk.session.edits.edits == kept
+    desk.click(panel.undo_button)
+    desk.wait_idle()
+    assert not layer.data.any()
+    journal.list.itemClicked.emit(journal.list.item(0))  # taken back: nothing to compare
+    assert not panel.blend.isEnabled()
+
+
+def test_a_segmenter_s_opinion_stands_beside_the_result(desk):
+    asked = []
+
+    def judge(before, after, hole, label, mpp, device):
+        asked.append((before, after, hole, label, mpp, device))
+        return Scores(label, 0.75, 0.5 * (len(asked) - 1), "stand-in")
+
+    making, panel = desk.controller.making, desk.widget.review_panel
+    making.engine = replace(making.engine, judge=judge)
+    assert panel.scores.isHidden()
+    part = desk.propose()
+    ((before, after, hole, *rest),) = asked
+    np.testing.assert_array_equal(before, part.before)
+    np.testing.assert_array_equal(after, part.image)
+    np.testing.assert_array_equal(hole, part.hole)
+    assert rest == ["blood_vessel", desk.session.slide.mpp, "auto"]
+    assert "blood vessel in 75% of what was painted; 0% before" in panel.scores.text()
+    assert "there is no model for it" in panel.scores.text()
+    assert "stand-in" in panel.scores.toolTip()
+    making.engine = replace(making.engine, judge=lambda *_: "There is no segmenter here.")
+    desk.run()
+    desk.wait_proposal()
+    assert panel.scores.text().startswith("There is no segmenter here.")
+    desk.accept()
+    assert panel.scores.isHidden()
 
 
 def test_a_mark_warns_wherever_synthetic_pixels_are_in_view(desk):

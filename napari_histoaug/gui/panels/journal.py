@@ -1,4 +1,4 @@
-"""The accepted edits of a slide as a list: click one to fly there, replay it to check it."""
+"""The accepted edits of a slide as a list: click to fly there and compare, replay to check."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ class JournalList(QWidget):
         self.list = QListWidget()
         self.list.setIconSize(QSize(THUMB, THUMB))
         self.list.setFixedHeight(4 * (THUMB + 4))
-        self.list.setToolTip("The edits of this slide, newest first; click one to go there.")
+        self.list.setToolTip(
+            "The edits of this slide, newest first; click one to go there and to compare it above."
+        )
         self.replay_button = QPushButton("Replay")
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -106,7 +108,9 @@ class JournalList(QWidget):
         explain(self.replay_button, purpose, reason)
 
     def _fly(self, item: QListWidgetItem) -> None:
-        self._controller.reviewing.fly_to(self._records[self.list.row(item)])
+        record = self._records[self.list.row(item)]
+        self._controller.reviewing.fly_to(record)
+        self._controller.reviewing.look_back(record)
 
     def _replay(self) -> None:
         record = self._chosen()

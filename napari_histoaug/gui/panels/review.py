@@ -6,6 +6,7 @@ from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QCheckBox, QComboBox, QLabel, QListWidget, QPushButton, QSlider
 
 from napari_histoaug.gui.controller import Controller
+from napari_histoaug.gui.judging import NO_REALISM, Scores
 from napari_histoaug.gui.panels.common import NEXT_STEP, WARNING, Panel, explain, narrow, note, row
 from napari_histoaug.gui.panels.journal import JournalList, icon_of
 from napari_histoaug.gui.pictures import LOOKS, thumbnail
@@ -13,6 +14,10 @@ from napari_histoaug.gui.proposal import Proposal
 from napari_histoaug.gui.synthetic_mark import WARNING as SYNTHETIC
 
 THUMB = 48
+OPINION = (
+    "What another small network takes the new tissue for, in the result and in the slide as it "
+    "was.\nAn opinion, not a grade: look yourself."
+)
 
 
 class ReviewPanel(Panel):
@@ -40,6 +45,8 @@ class ReviewPanel(Panel):
             self.look_box.addItem(title, look)
             self.look_box.setItemData(number, tip, 3)  # Qt.ToolTipRole
         self.outline_box = QCheckBox("Outline")
+        self.scores = note()
+        self.scores.setToolTip(OPINION)
         self.accept_button = QPushButton("Accept")
         self.accept_button.setStyleSheet(NEXT_STEP)
         self.another_button = QPushButton("Another")
@@ -59,6 +66,7 @@ class ReviewPanel(Panel):
         blend.addWidget(QLabel("After"))
         self.rows.addLayout(blend)
         self.rows.addLayout(row(self.look_box, self.outline_box))
+        self.rows.addWidget(self.scores)
         self.rows.addLayout(row(self.accept_button, self.another_button, self.reject_button))
         self.rows.addLayout(row(self.undo_button, self.redo_button))
         self.rows.addWidget(self.journal)
@@ -82,14 +90,16 @@ class ReviewPanel(Panel):
         reason = controller.why_not.review()
         self.mark.setVisible(controller.mark.shown)
         self._refresh_strip()
+        self._refresh_scores()
         self.blend.blockSignals(True)
         self.blend.setValue(round(reviewing.opacity * 100))
         self.blend.blockSignals(False)
         self.look_box.setCurrentIndex(list(LOOKS).index(reviewing.look))
         self.outline_box.setChecked(reviewing.outlined)
-        explain(self.blend, "From the slide as it was to the result. Key: Shift+B.", reason)
-        explain(self.look_box, LOOKS[reviewing.look][1], reason)
-        explain(self.outline_box, "Draw the border of what was painted.", reason)
+        look = controller.why_not.look()
+        explain(self.blend, "From the slide as it was to the result. Key: Shift+B.", look)
+        explain(self.look_box, LOOKS[reviewing.look][1], look)
+        explain(self.outline_box, "Draw the border of what was painted.", look)
         explain(
             self.accept_button,
             "Keep it: it is written beside the slide with its provenance, never into it. "
@@ -103,6 +113,16 @@ class ReviewPanel(Panel):
         explain(self.undo_button, "Take the last accepted edit back.", controller.why_not.undo())
         explain(self.redo_button, "Put it in place again.", controller.why_not.redo())
         self.journal.refresh()
+
+    def _refresh_scores(self) -> None:
+        proposal = self._controller.proposal
+        said = None if proposal is None else proposal.scores
+        self.scores.setVisible(said is not None)
+        if said is not None:
+            sentence = said.sentence if isinstance(said, Scores) else said
+            self.scores.setText(f"{sentence} {NO_REALISM}")
+            name = f"\nThe segmenter: {said.segmenter}." if isinstance(said, Scores) else ""
+            self.scores.setToolTip(f"{OPINION}{name}")
 
     def _refresh_strip(self) -> None:
         proposal = self._controller.proposal
