@@ -16,9 +16,10 @@ from napari_histoaug.errors import HistoaugError
 from napari_histoaug.exports.errors import ExportError
 from napari_histoaug.exports.whole import Cancelled, Progress, never, nobody, unwritable
 from napari_histoaug.patches import PatchSettings, manifest
-from napari_histoaug.patches.extraction import Recipe, plan_slide
+from napari_histoaug.patches.extraction import plan_slide
 from napari_histoaug.patches.jobs import SlideJob
 from napari_histoaug.patches.manifest import SlideEntry
+from napari_histoaug.patches.recipe import Recipe
 from napari_histoaug.patches.run import ExtractConfig, Here, Outcome, run_extraction
 from napari_histoaug.slides import Slide
 
@@ -202,5 +203,6 @@ def only_edited(recipe: Recipe, entry: SlideEntry) -> SlideEntry:
         }
     )
     columns = manifest.schema(recipe.info(entry))
-    manifest.write_table(path, table.replace_schema_metadata(columns.metadata))
+    table = table.replace_schema_metadata(columns.metadata)
+    manifest.write_table(path, table, recipe.staging)
     return entry

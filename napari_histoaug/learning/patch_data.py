@@ -16,12 +16,14 @@ from torch.utils.data import Dataset, Sampler
 
 from napari_histoaug.learning.tissue import RIM
 from napari_histoaug.patches.errors import PatchError
-from napari_histoaug.patches.extraction import Recipe, grid_of, opened
+from napari_histoaug.patches.extraction import grid_of
 from napari_histoaug.patches.forms import Form, Part, open_part, part_path
 from napari_histoaug.patches.grid import TILE
+from napari_histoaug.patches.inputs import opened
 from napari_histoaug.patches.jobs import SlideJob, list_slides
 from napari_histoaug.patches.manifest import SlideEntry, fraction_column, read_info, read_table
 from napari_histoaug.patches.reading import PatchReader
+from napari_histoaug.patches.recipe import Recipe
 from napari_histoaug.patches.splits import check_splits
 
 Example = tuple[torch.Tensor, torch.Tensor]
@@ -200,10 +202,16 @@ class PatchDataset(Dataset[Example]):
         entry: SlideEntry = self._entries[source]
         with ExitStack() as stack:
             at = stack.enter_context(opened(self._jobs[source], self._recipe))
-            if at.slide.sha256() != entry.slide_sha256:
+            if at.inputs.slide_sha256 != entry.slide_sha256:
                 raise PatchError(
                     f"{at.slide.path.name} is not the slide the patches were planned on; extract "
                     "them again."
+                )
+            # Else generated pixels would come into patches that are said to have none.
+            if at.inputs.edits_sha256 != entry.edits_sha256:
+                raise PatchError(
+                    f"The accepted edits of {at.slide.path.name} have changed since its patches "
+                    "were planned; extract them again."
                 )
             reader = PatchReader(at.slide, grid_of(entry), at.labels, self.settings.size, at.store)
             return stack.pop_all(), reader

@@ -5,12 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-import shutil
 import tarfile
-import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Literal, Protocol
 
@@ -19,6 +15,7 @@ from numpy.typing import NDArray
 
 from napari_histoaug.patches.errors import PatchError
 from napari_histoaug.patches.reading import Patch
+from napari_histoaug.patches.staging import whole
 
 Form = Literal["zarr", "tar", "png"]
 Pixels = NDArray[np.uint8]
@@ -33,7 +30,12 @@ def part_path(folder: Path, form: Form, source: str, part: int) -> Path:
 
 
 def write_part(
-    path: Path, form: Form, patches: Iterator[Patch], facts: list[dict[str, Any]], size: int
+    path: Path,
+    form: Form,
+    patches: Iterator[Patch],
+    facts: list[dict[str, Any]],
+    size: int,
+    staging: Path | None = None,
 ) -> Path:
     """Write patches in one of the forms.
 
@@ -48,6 +50,8 @@ def write_part(
         What to say of each patch: in the tar's JSON members, the PNG folder's table.
     size : int
         Side of a patch.
+    staging : Path, optional
+        See :func:`~napari_histoaug.patches.staging.whole`.
 
     Raises
     ------
@@ -55,7 +59,7 @@ def write_part(
         When it cannot be written; nothing is left then.
     """
     write: dict[Form, Callable[..., None]] = {"zarr": _zarr, "tar": _tar, "png": _png}
-    with _whole(path) as target:
+    with whole(path, staging) as target:
         write[form](target, patches, facts, size)
     return path
 
@@ -200,25 +204,3 @@ def _decode(content: bytes) -> Pixels:
     import imagecodecs
 
     return np.asarray(imagecodecs.png_decode(content))
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside the final one, and rename when all went well."""
-    part = path.with_name(f".{uuid.uuid4().hex}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield part
-        if path.is_dir():  # of a run that died before it said so
-            shutil.rmtree(path)
-        os.replace(part, path)
-    except OSError as error:
-        raise PatchError(
-            f"The patches cannot be written to {path.parent} ({error.strerror or error}); choose "
-            "a folder you may write to, on a disk with room."
-        ) from error
-    finally:
-        if part.is_dir():
-            shutil.rmtree(part, ignore_errors=True)
-        else:
-            part.unlink(missing_ok=True)

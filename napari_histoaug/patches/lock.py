@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from napari_histoaug.patches.errors import PatchError
+from napari_histoaug.patches.staging import begin_staging, end_staging
 from napari_histoaug.slides.exclusive import exclusive
 
 #: Seconds between two signs of life, and after how long without one a run on another machine is
@@ -22,7 +23,16 @@ class RunLock:
     """A file ``run.lock``, made exclusively, that says who holds it and is touched while it is.
 
     A holder on this machine is dead when its process is; one on another when its file was not
-    touched for two minutes by the clock of the file server. A dead one's lock is taken over.
+    touched for two minutes by the clock of the file server. A dead one's lock is taken over, and
+    whatever still works for it can change nothing from then on: see
+    :mod:`~napari_histoaug.patches.staging`.
+
+    Attributes
+    ----------
+    token : str
+        Names the run.
+    lost : bool
+        Whether another run has taken the lock.
 
     Raises
     ------
@@ -33,7 +43,8 @@ class RunLock:
     def __init__(self, folder: Path, heartbeat: float = HEARTBEAT, stale: float = STALE) -> None:
         self._path = folder / "run.lock"
         self._guard = folder / "run.guard"
-        self._token = uuid.uuid4().hex
+        self._work = folder / "work"
+        self.token = uuid.uuid4().hex
         self._heartbeat, self._stale = heartbeat, stale
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
@@ -48,6 +59,7 @@ class RunLock:
                     raise self._held("another run that is just starting")
                 self._take_over_if_dead()
                 self._create()
+                self._begin()
         except OSError as error:
             raise PatchError(
                 f"The folder {self._path.parent} cannot be written ({error.strerror or error}); "
@@ -64,6 +76,7 @@ class RunLock:
     ) -> None:
         self._stop.set()
         self._thread.join()
+        end_staging(self._work, self.token)
         if self._is_ours():
             self._path.unlink(missing_ok=True)
 
@@ -74,9 +87,16 @@ class RunLock:
 
     def _create(self) -> None:
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-        holder = {"host": socket.gethostname(), "pid": os.getpid(), "token": self._token}
+        holder = {"host": socket.gethostname(), "pid": os.getpid(), "token": self.token}
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
             json.dump(holder, stream)
+
+    def _begin(self) -> None:
+        try:
+            begin_staging(self._work, self.token)
+        except OSError:
+            self._path.unlink(missing_ok=True)
+            raise
 
     def _take_over_if_dead(self) -> None:
         try:
@@ -108,7 +128,7 @@ class RunLock:
 
     def _is_ours(self) -> bool:
         try:
-            return self._token in self._path.read_text("utf-8")
+            return self.token in self._path.read_text("utf-8")
         except OSError:
             return False
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import uuid
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from napari_histoaug.annotations import ClassTable
 from napari_histoaug.patches.errors import PatchError
 from napari_histoaug.patches.settings import PatchSettings
+from napari_histoaug.patches.staging import whole
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -71,7 +70,10 @@ class SlideEntry(BaseModel):
         the slide's name.
     note : str
         What should be known of a slide that was used: annotations outside it.
-    slide_id, slide_sha256, annotation_sha256, patient_group : str or None
+    slide_id, slide_sha256, annotation_sha256, edits_sha256, patient_group : str or None
+    given_mpp : float or None
+    given_frame : str or None
+        See :class:`~napari_histoaug.patches.inputs.Inputs`.
     spacing : (float, float) or None
         Level-0 pixels a grid pixel.
     level : int or None
@@ -92,6 +94,9 @@ class SlideEntry(BaseModel):
     slide_id: str | None = None
     slide_sha256: str | None = None
     annotation_sha256: str | None = None
+    edits_sha256: str | None = None
+    given_mpp: float | None = None
+    given_frame: str | None = None
     patient_group: str | None = None
     spacing: tuple[float, float] | None = None
     level: int | None = None
@@ -135,40 +140,31 @@ def fraction_column(class_name: str) -> str:
     return f"frac_{class_name}"
 
 
-def write_table(path: Path, table: pa.Table) -> Path:
-    """Write a manifest whole, or leave what was there.
+def write_table(path: Path, table: pa.Table, staging: Path | None = None) -> Path:
+    """Write a manifest whole, or leave what was there; `staging` as for :func:`.staging.whole`.
 
     Raises
     ------
     PatchError
         When it cannot be written.
     """
-    return write_tables(path, table.schema, [table])
+    return write_tables(path, table.schema, [table], staging)
 
 
-def write_tables(path: Path, columns: pa.Schema, tables: Iterable[pa.Table]) -> Path:
+def write_tables(
+    path: Path, columns: pa.Schema, tables: Iterable[pa.Table], staging: Path | None = None
+) -> Path:
     """Write several tables into one file, one in memory at a time; see :func:`write_table`."""
     import pyarrow.parquet as pq
 
-    part = path.with_name(f".{uuid.uuid4().hex}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("xb") as stream:
-            with pq.ParquetWriter(stream, columns, compression="zstd") as writer:
-                for table in tables:
-                    if table.num_rows:
-                        writer.write_table(table.replace_schema_metadata(columns.metadata))
-            stream.flush()
-            os.fsync(stream.fileno())
-        return part.replace(path)
-    except OSError as error:
-        raise PatchError(
-            f"The manifest {path} cannot be written ({error.strerror or error}); choose a folder "
-            "you may write to, on a disk with room."
-        ) from error
-    finally:
-        with suppress(OSError):  # gone when all went well
-            part.unlink()
+    with whole(path, staging) as part, part.open("xb") as stream:
+        with pq.ParquetWriter(stream, columns, compression="zstd") as writer:
+            for table in tables:
+                if table.num_rows:
+                    writer.write_table(table.replace_schema_metadata(columns.metadata))
+        stream.flush()
+        os.fsync(stream.fileno())
+    return path
 
 
 def read_table(path: str | Path, columns: list[str] | None = None) -> pa.Table:

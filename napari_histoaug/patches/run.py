@@ -13,13 +13,14 @@ from napari_histoaug.annotations import ClassTable
 from napari_histoaug.errors import HistoaugError
 from napari_histoaug.patches import extraction, manifest
 from napari_histoaug.patches.errors import PatchError
-from napari_histoaug.patches.extraction import FormName, Recipe
 from napari_histoaug.patches.jobs import SlideJob, list_slides
 from napari_histoaug.patches.leakage import copies
 from napari_histoaug.patches.lock import RunLock
 from napari_histoaug.patches.manifest import SlideEntry, Status
+from napari_histoaug.patches.recipe import FormName, Recipe
 from napari_histoaug.patches.settings import PatchSettings
 from napari_histoaug.patches.splits import GroupBy, assign_splits
+from napari_histoaug.patches.staging import take_away, write_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -138,6 +139,7 @@ def run_extraction(
     jobs = list_slides(config.slides, config.annotations) if jobs is None else jobs
     held_out = _held_out(config, jobs)
     with RunLock(recipe.out) as lock:
+        recipe = recipe.model_copy(update={"run": lock.token})
         _claim(recipe)
         entries = _Work(jobs, recipe, pool, say).do(lock)
         lock.check()
@@ -200,7 +202,7 @@ class _Work:
             return
         entry = _known(job, self._recipe, extraction.planned_entry)
         if entry is None:
-            extraction.forget_steps(job.source, self._recipe)
+            extraction.forget(job.source, self._recipe)
             self._start(slide, extraction.plan_slide)
         else:
             self._read_or_finish(slide, entry)
@@ -222,10 +224,12 @@ class _Work:
 
     def _read_or_finish(self, slide: _Slide, entry: SlideEntry) -> None:
         """Read the parts of a plan that were not read before."""
-        path = self._recipe.ledger_path
-        parts = range(entry.parts if self._recipe.reads else 0)
-        slide.missing = {k for k in parts if not path(entry.source, k).is_file()}
+        recipe = self._recipe
+        parts = range(entry.parts if recipe.reads else 0)
+        slide.missing = {k for k in parts if not recipe.ledger_path(entry.source, k).is_file()}
         for part in sorted(slide.missing):
+            if recipe.form != "manifest":  # of a run that died before it said so
+                take_away(recipe.part_path(entry.source, part), recipe.staging)
             self._start(slide, extraction.read_part_of, part)
         if not slide.missing:
             self._start(slide, extraction.finish_slide)
@@ -241,6 +245,7 @@ class _Work:
         self._finish(slide, entry, why)
 
     def _finish(self, slide: _Slide, entry: SlideEntry, why: str = "") -> None:
+        extraction.forget_steps(entry.source, self._recipe)
         self._done[entry.source] = entry
         del self._open[entry.source]
         note = why or entry.reason or f"{entry.patches} patches {entry.note}".strip()
@@ -259,14 +264,12 @@ def _known(
 
 def _claim(recipe: Recipe) -> None:
     """Make the folder this recipe's, or refuse when it is another's."""
-    ours = manifest.canonical(recipe.model_dump(mode="json", exclude={"out"}))
+    ours = manifest.canonical(recipe.model_dump(mode="json", exclude={"out", "run"}))
     path = recipe.out / RECIPE
     try:
         theirs = path.read_text("utf-8")
     except FileNotFoundError:
-        for name in ("slides", "work"):
-            (recipe.out / name).mkdir(parents=True, exist_ok=True)
-        extraction.write_text(path, ours)
+        write_text(path, ours, recipe.staging)
         return
     if theirs != ours:
         raise PatchError(
@@ -314,8 +317,10 @@ def _with_splits(
 def _merge(slides: tuple[SlideEntry, ...], recipe: Recipe) -> Path:
     """Write the manifest of all slides and their table, one slide in memory at a time."""
     columns = manifest.schema(recipe.info(*slides))
-    path = manifest.write_tables(recipe.out / MANIFEST, columns, _tables(slides, recipe))
-    extraction.write_text(recipe.out / SLIDES, manifest.slides_as_csv(slides, recipe.classes))
+    tables, staging = _tables(slides, recipe), recipe.staging
+    path = manifest.write_tables(recipe.out / MANIFEST, columns, tables, staging)
+    text = manifest.slides_as_csv(slides, recipe.classes)
+    write_text(recipe.out / SLIDES, text, staging)
     return path
 
 
