@@ -2,16 +2,18 @@
 
 Prints, as medians of several rounds in turn:
 
-- plan and read: patches of 256 px, at least half of them tissue, from level 0; ours and histolab's
-  grid tiler (which draws its tiles in memory here, too: nothing is written);
+- plan and read: patches of 256 px, at least half of them tissue, from level 0, as pixels in memory;
+  ours, histolab's grid tiler and hs2p, each in a process of its own. Processor seconds, so that
+  other programs change little;
 - writing the patches as sharded zarr, WebDataset tar and PNG pairs;
 - with ``--many``: a run over 10, 100 and 1,000 generated slides on two workers: wall time a slide
   and peak memory of all its processes.
 
-    python benchmarks/patches.py [SLIDE] [--peer PYTHON] [--rounds 3] [--many]
+    python benchmarks/patches.py [SLIDE] [--histolab PYTHON] [--hs2p PYTHON] [--rounds 3] [--many]
 
-PYTHON is the interpreter of an environment with histolab (it wants an older numpy than ours). hs2p
-and TIAToolbox are not compared: both install their own torch and a gigabyte with it.
+PYTHON is the interpreter of an environment with that peer and openslide-bin (histolab 0.7 wants
+numpy < 2 and scikit-image < 0.23). TIAToolbox is not compared: its patch extraction imports torch
+and torchvision, which it installs anew.
 """
 
 from __future__ import annotations
@@ -24,11 +26,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 SIZE = 256
 WAYS = ("zarr", "tar", "png")
+PEERS = ("histolab", "hs2p")
 COUNTS = (10, 100, 1000)
 
 
@@ -38,7 +41,7 @@ def histolab(path: Path, stride: int) -> tuple[int, float]:
     from histolab.slide import Slide
     from histolab.tiler import GridTiler
 
-    start = time.perf_counter()
+    start = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         slide = Slide(str(path), processed_path=folder)
         tiler = GridTiler(
@@ -47,7 +50,35 @@ def histolab(path: Path, stride: int) -> tuple[int, float]:
         )  # fmt: skip
         # What extract() saves, tile by tile.
         count = sum(1 for _ in tiler._tiles_generator(slide, TissueMask()))
-    return count, time.perf_counter() - start
+    return count, time.process_time() - start
+
+
+def hs2p(path: Path, stride: int) -> tuple[int, float]:
+    """Patches and seconds of hs2p on OpenSlide, in this process."""
+    from dataclasses import replace
+
+    from hs2p import (
+        DEFAULT_MASK_SAMPLING,
+        SegmentationConfig,
+        SlideSpec,
+        TilingConfig,
+        tile_slide,
+    )
+    from hs2p.wsi import iter_tile_records_from_result
+
+    start = time.process_time()
+    # Any pixel size does: the tiles are of that size, and so of level 0.
+    plan = tile_slide(
+        SlideSpec(sample_id="slide", image_path=path, spacing_at_level_0=0.5),
+        tiling=TilingConfig(
+            backend="openslide", mask_backend="openslide", requested_spacing_um=0.5,
+            requested_tile_size_px=SIZE, tolerance=0.05, overlap=max(0.0, 1 - stride / SIZE),
+        ),
+        segmentation=SegmentationConfig(method="hsv"),
+        masks=replace(DEFAULT_MASK_SAMPLING, min_coverage={"tissue": 0.5}),
+    )  # fmt: skip
+    count = sum(1 for _ in iter_tile_records_from_result(result=plan, num_workers=1))
+    return count, time.process_time() - start
 
 
 def ours(path: Path, stride: int) -> tuple[int, float]:
@@ -59,18 +90,18 @@ def ours(path: Path, stride: int) -> tuple[int, float]:
     from napari_histoaug.patches.reading import PatchReader
     from napari_histoaug.slides import open_slide
 
-    start = time.perf_counter()
+    start = time.process_time()
     with open_slide(path) as slide:
         labels = Labels(None, ClassTable.preset("breast"))
         settings = PatchSettings(size=SIZE, stride=stride, target_percent=0)
         plan = plan_patches(slide, labels, settings)
         reader = PatchReader(slide, plan.grid, labels, SIZE)
         count = sum(1 for _ in reader.patches(plan.rows, plan.columns))
-    return count, time.perf_counter() - start
+    return count, time.process_time() - start
 
 
 def in_process_of_its_own(python: str, name: str, path: Path, stride: int) -> tuple[int, float]:
-    """Run one of the two functions above with some interpreter; imports are not timed."""
+    """Run one of the functions above with some interpreter; imports are not timed."""
     code = (
         f"import sys, json; sys.path.insert(0, {str(Path(__file__).parent)!r}); import patches; "
         f"from pathlib import Path; f = patches.{name}; p = Path({str(path)!r}); "
@@ -81,11 +112,10 @@ def in_process_of_its_own(python: str, name: str, path: Path, stride: int) -> tu
     return count, seconds
 
 
-def compare(path: Path, peer: str | None, stride: int, rounds: int) -> None:
-    """Print patches a second of both and our ratio."""
+def compare(path: Path, peers: dict[str, str], stride: int, rounds: int) -> None:
+    """Print patches a second of all and our ratio."""
     ways = {"napari-histoaug": (sys.executable, "ours")}
-    if peer is not None:
-        ways["histolab"] = (peer, "histolab")
+    ways |= {name: (python, name) for name, python in peers.items()}
     rates: dict[str, list[float]] = {name: [] for name in ways}
     counts: dict[str, int] = {}
     for _ in range(rounds):
@@ -159,11 +189,12 @@ def make_slides(folder: Path, count: int) -> None:
         write_geojson(Document.from_features([vessel]), path.with_suffix(".geojson"))
 
 
-class PeakMemory:
-    """Resident MB of this process and all below it, at most, while inside."""
+class Watch:
+    """Peak resident MB of this process and all below it, and their processor seconds, inside."""
 
-    def __enter__(self) -> PeakMemory:
+    def __enter__(self) -> Watch:
         self.peak = 0.0
+        self._first, self._last = 0.0, 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch)
         self._thread.start()
@@ -173,22 +204,30 @@ class PeakMemory:
         self._stop.set()
         self._thread.join()
 
+    @property
+    def seconds(self) -> float:
+        """Processor seconds so far."""
+        return self._last - self._first
+
     def _watch(self) -> None:
         import psutil
 
         me = psutil.Process()
         while not self._stop.wait(0.2):
-            total = 0
+            memory, seconds = 0, 0.0
             for process in (me, *me.children(recursive=True)):
                 try:
-                    total += process.memory_info().rss
+                    memory += process.memory_info().rss
+                    times = process.cpu_times()
                 except psutil.NoSuchProcess:
                     continue
-            self.peak = max(self.peak, total / 1e6)
+                seconds += times.user + times.system
+            self.peak = max(self.peak, memory / 1e6)
+            self._first, self._last = self._first or seconds, seconds
 
 
 def many_slides(counts: Sequence[int]) -> None:
-    """Print wall time a slide and peak memory for growing numbers of slides."""
+    """Print time a slide and peak memory for growing numbers of slides."""
     from napari_histoaug.patches.cluster import Cluster
     from napari_histoaug.patches.run import ExtractConfig, run_extraction
 
@@ -200,20 +239,16 @@ def many_slides(counts: Sequence[int]) -> None:
             config = ExtractConfig.model_validate(
                 {"slides": folder, "out": Path(place) / f"out-{count}", "splits": None}
             )
-            with Cluster(workers=2) as cluster, PeakMemory() as memory:
-                timed = seconds_of(lambda c=config, p=cluster: run_extraction(c, p))
+            with Cluster(workers=2) as cluster, Watch() as watch:
+                start = time.perf_counter()
+                run_extraction(config, cluster)
+                timed = time.perf_counter() - start
             print(
-                f"{count:5d} slides: {timed / count * 1e3:6.0f} ms a slide, "
-                f"peak memory {memory.peak:.0f} MB",
+                f"{count:5d} slides: {timed / count * 1e3:6.0f} ms a slide "
+                f"({watch.seconds / count * 1e3:.0f} ms of processors), "
+                f"peak memory {watch.peak:.0f} MB",
                 flush=True,
             )
-
-
-def seconds_of(work: Callable[[], object]) -> float:
-    """Wall time of some work."""
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 def main() -> None:
@@ -222,8 +257,9 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("slide", type=Path, nargs="?")
-    parser.add_argument("--peer", help="python of an environment with histolab")
-    parser.add_argument("--stride", type=int, default=SIZE)
+    for peer in PEERS:
+        parser.add_argument(f"--{peer}", help=f"python of an environment with {peer}")
+    parser.add_argument("--stride", type=int, nargs="*", default=[SIZE, SIZE // 2])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
         "--many", type=int, nargs="*", help="only the run over so many generated slides"
@@ -234,9 +270,11 @@ def main() -> None:
         return
     path = given.slide or fetch_sample()
     print(f"{path.name}, {given.rounds} rounds")
-    if given.peer is None:
-        print("histolab is not compared: name its interpreter with --peer")
-    compare(path, given.peer, given.stride, given.rounds)
+    peers = {peer: python for peer in PEERS if (python := getattr(given, peer)) is not None}
+    for peer in set(PEERS) - set(peers):
+        print(f"{peer} is not compared: name its interpreter with --{peer}")
+    for stride in given.stride:
+        compare(path, peers, stride, given.rounds)
     write_forms(path, given.rounds)
 
 

@@ -46,6 +46,8 @@ class Cluster:
             self._local = distributed.LocalCluster(
                 n_workers=workers or os.cpu_count() or 1, threads_per_worker=1,
                 dashboard_address=None, silence_logs="CRITICAL",
+                # Any free port for what is left of it; two runs on a machine are no news.
+                scheduler_kwargs={"dashboard_address": ":0"},
             )  # fmt: skip
         try:
             self._client = distributed.Client(self._local or scheduler, timeout="30s")
