@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_histoaug import __version__
 from napari_histoaug.patches import manifest
@@ -33,6 +34,9 @@ from napari_histoaug.patches.staging import take_away, write_text
 from napari_histoaug.patches.tables import class_summaries, cut_parts, facts_of, table_of
 from napari_histoaug.slides import open_slide
 from napari_histoaug.slides.damage import Failure, refuse_damaged
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def plan_slide(job: SlideJob, recipe: Recipe) -> SlideEntry:
@@ -122,20 +126,28 @@ def finish_slide(job: SlideJob, recipe: Recipe) -> SlideEntry:
     if recipe.reads:
         ledgers = (recipe.ledger_path(entry.source, k) for k in range(entry.parts))
         bad = {tuple(map(int, key)) for ledger in ledgers for key in json.loads(ledger.read_text())}
-        with open_slide(job.path, mpp=job.mpp) as slide:
-            grid = grid_of(entry)
-            rows, columns = (table[name].to_numpy() for name in ("row", "column"))
-            boxes = tile_boxes(slide, grid, rows, columns, recipe.settings.size)
-            failures = [Failure(level, row, column, "") for level, row, column in sorted(bad)]
-            refuse_damaged(
-                slide.path.name, failures, grid.level, slide.tile_shapes[grid.level], boxes,
-                recipe.settings.most_damaged,
-            )  # fmt: skip
-            counts = failed_tiles(failures, slide.tile_shapes[grid.level], grid, boxes)
+        counts = np.zeros(len(table), np.int32)
+        if bad:
+            counts = _failed_counts(job, recipe, grid_of(entry), table, bad)
         at = table.schema.get_field_index("n_failed_tiles")
         table = table.set_column(at, table.schema.field(at), pa.array(counts, pa.int32()))
     manifest.write_table(recipe.manifest_path(entry.source), table, recipe.staging)
     return entry
+
+
+def _failed_counts(
+    job: SlideJob, recipe: Recipe, grid: Grid, table: pa.Table, bad: set[tuple[int, ...]]
+) -> NDArray[np.int32]:
+    """Count the tiles under each patch that no part could decode; too many of them are refused."""
+    with open_slide(job.path, mpp=job.mpp) as slide:
+        rows, columns = (table[name].to_numpy() for name in ("row", "column"))
+        boxes = tile_boxes(slide, grid, rows, columns, recipe.settings.size)
+        failures = [Failure(level, row, column, "") for level, row, column in sorted(bad)]
+        refuse_damaged(
+            slide.path.name, failures, grid.level, slide.tile_shapes[grid.level], boxes,
+            recipe.settings.most_damaged,
+        )  # fmt: skip
+        return failed_tiles(failures, slide.tile_shapes[grid.level], grid, boxes)
 
 
 def record_without_patches(
