@@ -1,21 +1,27 @@
 """Paint annotations into label maps: 0 background, 1 + the index of the class elsewhere.
 
     python training/make_label_maps.py --annotations FOLDER --tiles FOLDER --out FOLDER
-        [--classes blood_vessel ...]
+        [--classes blood_vessel ...] [--look-alikes fat gap ...]
 
 Every `<name>.geojson` in the folder of annotations, at any depth, is painted at the size of the
 field `<name>` in the folder of tiles; `<name>.png` is written. Fields without annotations get none.
+Look-alikes become 128: background, around which training examples are cut as often as around
+classes. Teach with rim_weight=1 then, since 128 also marks a rim.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from napari_histoaug.annotations import ClassTable, rasterize, read_geojson
 from napari_histoaug.errors import HistoaugError
+
+LOOK_ALIKE = 128
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff"}
 
@@ -27,9 +33,12 @@ def main() -> int:
     parser.add_argument("--tiles", type=Path, required=True, help="folder of RGB fields")
     parser.add_argument("--out", type=Path, required=True, help="folder for the label PNGs")
     parser.add_argument("--classes", nargs="+", default=["blood_vessel"], help="classes to paint")
+    parser.add_argument("--look-alikes", nargs="+", default=[], help="classes to paint as 128")
     options = parser.parse_args()
     try:
-        count = make_label_maps(options.annotations, options.tiles, options.out, options.classes)
+        count = make_label_maps(
+            options.annotations, options.tiles, options.out, options.classes, options.look_alikes
+        )
     except HistoaugError as error:
         print(error)
         return 1
@@ -37,7 +46,9 @@ def main() -> int:
     return 0
 
 
-def make_label_maps(annotations: Path, tiles: Path, out: Path, names: list[str]) -> int:
+def make_label_maps(
+    annotations: Path, tiles: Path, out: Path, names: list[str], look_alikes: Sequence[str] = ()
+) -> int:
     """Write one label map for each annotated field.
 
     Parameters
@@ -50,6 +61,8 @@ def make_label_maps(annotations: Path, tiles: Path, out: Path, names: list[str])
         Made when it does not exist.
     names : list of str
         Classes in the order of their values.
+    look_alikes : sequence of str
+        Classes that become 128 where no class of `names` is.
 
     Returns
     -------
@@ -62,7 +75,7 @@ def make_label_maps(annotations: Path, tiles: Path, out: Path, names: list[str])
         When there is nothing to paint, a name occurs twice, a field is missing or an annotation
         cannot be read.
     """
-    classes = ClassTable.from_names(names)
+    classes = ClassTable.from_names([*names, *look_alikes])
     sources: dict[str, Path] = {}
     for path in sorted(annotations.rglob("*.geojson")):
         if path.stem in sources:
@@ -81,6 +94,7 @@ def make_label_maps(annotations: Path, tiles: Path, out: Path, names: list[str])
         with Image.open(fields[stem]) as field:
             width, height = field.size
         labels = rasterize(read_geojson(path), classes, (0, 0, height, width))
+        labels = np.where(labels > len(names), LOOK_ALIKE, labels).astype(np.uint8)
         temporary = out / f"{stem}.png.part"
         Image.fromarray(labels).save(temporary, format="PNG")
         temporary.replace(out / f"{stem}.png")

@@ -38,22 +38,39 @@ def frechet_distance(a: Features, b: Features) -> float:
 
     Notes
     -----
-    The trace needs no matrix root: with centred features X and Y, scaled so that X'X = S1 and
-    Y'Y = S2, it is the sum of the singular values of X Y', and X Y' may be replaced by the product
-    of triangular factors, at most D x D.
+    The trace needs no matrix root. With S1 = L L' it is the sum of the square roots of the
+    eigenvalues of L' S2 L, which is symmetric. Where S1 is singular, as with few rows: with centred
+    features X and Y, scaled so that X'X = S1 and Y'Y = S2, it is the sum of the singular values of
+    X Y', and both may be replaced by their triangular factors, at most D x D.
     """
     x, y = _checked(a, b)
     means = x.mean(0) - y.mean(0)
-    left, right = _root(x), _root(y)
-    cross = np.linalg.svd(left @ right.T, compute_uv=False).sum()
+    left, right = _scaled(x), _scaled(y)
     spread = np.square(left).sum() + np.square(right).sum()
+    cross = _cross_of_many(left, right) if min(len(x), len(y)) > x.shape[1] else None
+    if cross is None:
+        cross = np.linalg.svd(_root(left) @ _root(right).T, compute_uv=False).sum()
     return float(means @ means + spread - 2 * cross)
 
 
+def _scaled(x: Float) -> Float:
+    """Centred features (N, D) whose X'X is the unbiased covariance."""
+    return np.asarray((x - x.mean(0)) / np.sqrt(len(x) - 1))
+
+
+def _cross_of_many(x: Float, y: Float) -> float | None:
+    """tr (S1 S2)^(1/2) by way of the covariances (D, D); None when the first is singular."""
+    try:
+        root = np.linalg.cholesky(x.T @ x)
+    except np.linalg.LinAlgError:
+        return None
+    eigenvalues = np.linalg.eigvalsh(root.T @ (y.T @ y) @ root)
+    return float(np.sqrt(eigenvalues.clip(0)).sum())
+
+
 def _root(x: Float) -> Float:
-    """A matrix R, (min(N, D), D), whose R'R is the unbiased covariance of `x` (N, D)."""
-    centred = (x - x.mean(0)) / np.sqrt(len(x) - 1)
-    return centred if len(x) <= x.shape[1] else np.asarray(np.linalg.qr(centred, mode="r"))
+    """A matrix R, (min(N, D), D), with R'R = X'X for `x` (N, D)."""
+    return x if len(x) <= x.shape[1] else np.asarray(np.linalg.qr(x, mode="r"))
 
 
 def kernel_distance(a: Features, b: Features) -> float:

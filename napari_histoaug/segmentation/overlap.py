@@ -50,6 +50,7 @@ def predict_block(
     *,
     batch: int = 8,
     wanted: Callable[[int, int], bool] | None = None,
+    kept: KeptWindows | None = None,
 ) -> Float | None:
     """Predict one block of an image.
 
@@ -67,6 +68,9 @@ def predict_block(
         Windows a call.
     wanted : callable, optional
         Told a window's first (y, x); False leaves its share at 0, for instance without tissue.
+    kept : KeptWindows, optional
+        What neighbouring blocks of the same image have left; windows that reach into blocks to
+        come are left in turn.
 
     Returns
     -------
@@ -82,15 +86,55 @@ def predict_block(
     image = read(top, left, rows[-1] + patch - top, columns[-1] + patch - left)
     weights = window_weights(patch)
     total: Float | None = None
-    for some in _batches(places, batch):
-        windows = [image[r - top : r - top + patch, c - left : c - left + patch] for r, c in some]
-        found = predict(np.stack(windows))
+    kept = KeptWindows(0) if kept is None else kept
+    batches = _batches([place for place in places if place not in kept], batch)
+    found: dict[tuple[int, int], Float] = {}
+    for place in places:
+        if place not in kept and place not in found:
+            some = next(batches)
+            parts = [image[r - top :, c - left :][:patch, :patch] for r, c in some]
+            found.update(zip(some, predict(np.stack(parts)), strict=True))
+        part = kept.take(place) if place in kept else found.pop(place)
+        r, c = place[0] - top, place[1] - left
         if total is None:
-            total = np.zeros((found.shape[1], *image.shape[:2]), np.float32)
-        for (r, c), part in zip(some, found, strict=True):
-            total[:, r - top : r - top + patch, c - left : c - left + patch] += part * weights
+            total = np.zeros((len(part), *image.shape[:2]), np.float32)
+        total[:, r : r + patch, c : c + patch] += part * weights
+        if r + patch > y - top + height or c + patch > x - left + width:
+            kept.keep(place, part)
     assert total is not None
     return total[:, y - top : y - top + height, x - left : x - left + width]
+
+
+class KeptWindows:
+    """Windows over the border of two blocks, computed for one and kept for the other.
+
+    They are added up in the same order either way, so that results do not depend on it.
+
+    Parameters
+    ----------
+    most : int
+        Bytes to hold at most; what does not fit is computed again.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most, self._held = most, 0
+        self._parts: dict[tuple[int, int], Float] = {}
+
+    def __contains__(self, place: object) -> bool:
+        return place in self._parts
+
+    def take(self, place: tuple[int, int]) -> Float:
+        """Hand out a window (classes, patch, patch), and hold it no longer."""
+        part = self._parts.pop(place)
+        self._held -= part.nbytes
+        return part
+
+    def keep(self, place: tuple[int, int], part: Float) -> None:
+        """Hold a window by its first (y, x), if there is room."""
+        if self._held + part.nbytes <= self._most:
+            # A copy, as a view would hold its whole batch.
+            self._parts[place] = part.copy()
+            self._held += part.nbytes
 
 
 def _batches(items: Sequence[tuple[int, int]], size: int) -> Iterator[Sequence[tuple[int, int]]]:

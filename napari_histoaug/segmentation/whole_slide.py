@@ -20,7 +20,7 @@ from napari_histoaug.patches.grid import Grid, patch_grid
 from napari_histoaug.patches.pixels import read_pixels, read_validity
 from napari_histoaug.patches.settings import PatchSettings
 from napari_histoaug.segmentation.errors import SegmentationError
-from napari_histoaug.segmentation.overlap import predict_block, window_starts
+from napari_histoaug.segmentation.overlap import KeptWindows, predict_block, window_starts
 from napari_histoaug.segmentation.prediction_store import (
     Colour,
     PredictionStore,
@@ -34,6 +34,7 @@ Box = tuple[int, int, int, int]
 Progress = Callable[[int, int], None]
 UInt8 = npt.NDArray[np.uint8]
 Wanted = Callable[[Box], bool]
+MOST_KEPT = 400 << 20  # bytes; a row of windows over 100,000 pixels
 JOB, DONE, FAILED = "job.json", "blocks.log", "failed.log"
 
 DEFAULT_COLOURS: tuple[Colour, ...] = (
@@ -127,6 +128,7 @@ class _Job:
         self.segmenter, self.slide, self.out = segmenter, slide, out
         self.wanted, self.about, self.batch, self.cancelled = wanted, about, batch, cancelled
         self.failures: set[tuple[int, int, int]] = set()
+        self.kept = KeptWindows(MOST_KEPT)
         self.grid = prediction_grid(segmenter, slide)
         self.patch = segmenter.index.patch
         self.part = out.with_name(f"{out.name}.part")
@@ -196,6 +198,7 @@ class _Job:
             self.patch,
             batch=self.batch,
             wanted=self._window_wanted,
+            kept=self.kept,
         )
         size = block.box[2:]
         if found is None:

@@ -52,6 +52,13 @@ def test_frechet_with_fewer_pictures_than_dimensions() -> None:
     assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-6)
 
 
+def test_frechet_where_one_feature_never_changes() -> None:
+    rng = np.random.default_rng(7)
+    a, b = rng.standard_normal((40, 6)), rng.standard_normal((50, 6)) * 1.3
+    still = [np.concatenate([x, np.full((len(x), 1), 2.0)], 1) for x in (a, b)]
+    assert frechet_distance(*still) == pytest.approx(frechet_distance(a, b), rel=1e-9)
+
+
 def test_equal_sets_are_at_distance_zero() -> None:
     a = np.random.default_rng(0).standard_normal((60, 20))
     assert frechet_distance(a, a[::-1]) == pytest.approx(0, abs=1e-9)

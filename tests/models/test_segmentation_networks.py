@@ -23,6 +23,8 @@ from napari_histoaug.models.encoders import load_pretrained
 from napari_histoaug.models.mobile_encoder import MobileEncoder, published_names
 from napari_histoaug.models.segmenter_folder import SegmenterIndex, save_segmenter
 from napari_histoaug.models.smp_unet import MissingNetworkError, SmpUNet, SmpUNetConfig
+from napari_histoaug.models.sums import check_sums
+from napari_histoaug.models.trial import try_segmenter
 
 INDEX = SegmenterIndex(
     name="small", classes=("blood_vessel",), mpp=(0.5, 0.5), patch=64, thresholds=(0.4,)
@@ -133,6 +135,22 @@ def test_show_and_verify_know_a_segmenter(
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
     assert main(["model", "verify", str(folder)]) == 2
     assert "is not the file that was recorded" in capsys.readouterr().err
+
+
+def test_the_bundled_segmenter_is_small_whole_and_thanks_its_sources() -> None:
+    from napari_histoaug.segmentation.segmenter import find_segmenter
+
+    folder = find_segmenter(None)
+    # Weights that were replaced need a new record: write_sums(folder).
+    assert check_sums(folder)
+    assert sum(p.stat().st_size for p in folder.rglob("*.safetensors")) < 15e6
+    index = try_segmenter(folder).index
+    assert index.classes == ("blood_vessel",)
+    thanks = (folder / "ATTRIBUTION.md").read_text("utf-8")
+    for notice in ("pathologyatlas-MIT.txt", "efficientnet-lite-Apache-2.0.txt"):
+        assert notice in thanks
+        assert (folder / notice).read_text("utf-8").strip()
+    assert "Pathology Atlas" in index.attribution
 
 
 def test_another_network_is_no_segmenter(tmp_path: Path) -> None:

@@ -5,7 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_histoaug.segmentation.overlap import predict_block, window_starts, window_weights
+from napari_histoaug.segmentation.overlap import (
+    KeptWindows,
+    predict_block,
+    window_starts,
+    window_weights,
+)
 
 PATCH = 16
 IMAGE = np.random.default_rng(0).integers(0, 256, (70, 53, 3), np.uint8)
@@ -84,3 +89,33 @@ def test_windows_that_are_not_wanted_are_neither_asked_nor_counted() -> None:
     assert (found[:, :, :16] == 0).all()
     np.testing.assert_allclose(found[:, :, 24:], 1, atol=1e-6)
     assert predict_block(predict, read, (0, 0, 8, 8), PATCH, wanted=lambda y, x: False) is None
+
+
+@pytest.mark.parametrize("most", [0, 3000, 1 << 20])
+def test_windows_over_borders_are_computed_once_and_nothing_changes(most: int) -> None:
+    calls: list[int] = []
+
+    def counted(windows: np.ndarray) -> np.ndarray:
+        calls.append(len(windows))
+        return contextual(windows)
+
+    boxes = [(y, x, min(32, 70 - y), min(32, 53 - x)) for y in range(0, 70, 32) for x in (0, 32)]
+    kept = KeptWindows(most)
+    whole = predict_block(contextual, read, (0, 0, 70, 53), PATCH, batch=4)
+    for y, x, height, width in boxes:
+        part = predict_block(counted, read, (y, x, height, width), PATCH, batch=4, kept=kept)
+        assert whole is not None
+        np.testing.assert_array_equal(part, whole[:, y : y + height, x : x + width])
+    everything = len(window_starts(0, 70, PATCH)) * len(window_starts(0, 53, PATCH))
+    if most == 1 << 20:
+        assert sum(calls) == everything
+    else:
+        assert sum(calls) > everything
+
+
+def test_a_resumed_image_comes_out_the_same() -> None:
+    kept = KeptWindows(1 << 20)  # of the second block only, as after a kill
+    for box in ((0, 32, 32, 21), (32, 0, 32, 32)):
+        found = predict_block(contextual, read, box, PATCH, kept=kept)
+        fresh = predict_block(contextual, read, box, PATCH)
+        np.testing.assert_array_equal(found, fresh)
