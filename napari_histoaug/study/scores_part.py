@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from napari_histoaug.evaluation.page import Table, table_html
+from napari_histoaug.study.analysis import analysis
 from napari_histoaug.study.cells import REAL, RECIPES, Arm, Cell, Split, by_arm, in_order
 from napari_histoaug.study.plots import (
     Bar,
@@ -63,7 +64,10 @@ def conclusion(results: Results, draws: int) -> str:
         for name, d in verdict.differences.items()
     ]
     title = f"{arm[0]}, {arm[1]} %, minus real tissue alone, on the test cases"
-    return "".join([*parts, differences(title, bars)])
+    behind = "".join(
+        f"<li>{html.escape(said)}</li>" for said in analysis(results.cells, arm, draws=draws)
+    )
+    return "".join([*parts, differences(title, bars), f"<ul>{behind}</ul>" if behind else ""])
 
 
 def _verdict_box(answer: str, sentence: str) -> str:
