@@ -22,7 +22,7 @@ from napari_histoaug.gui.annotation_reader import (
     load,
     slide_below,
 )
-from napari_histoaug.gui.annotation_view import AnnotationView, layer_settings, view_of
+from napari_histoaug.gui.annotation_view import AnnotationView, rebuild, view_of
 from napari_histoaug.gui.geometry import intersect, origin_of, view_box
 from napari_histoaug.gui.job_desk import JobDesk
 from napari_histoaug.gui.jobs import JobCallbacks, JobHandle
@@ -239,7 +239,7 @@ class AnnotationDesk(JobDesk):
             return
         colors = {shown.name: shown.color for shown in view.picture.classes}
         if editing.finish(current, view.document, colors):
-            self._rebuild(view, layer)
+            rebuild(view, layer)
         self._remove(current)
 
     def discard(self) -> None:
@@ -247,17 +247,6 @@ class AnnotationDesk(JobDesk):
         current, self._editing = self._editing, None
         if current is not None:
             self._remove(current)
-
-    def _rebuild(self, view: AnnotationView, layer: Labels) -> None:
-        from napari_histoaug.annotations import AnnotationIndex, Picture
-
-        assert view.document is not None
-        hidden = view.picture.hidden
-        view.picture = Picture(AnnotationIndex.from_document(view.document))
-        view.picture.hidden = hidden
-        settings = layer_settings(view, layer.name, (0.0, 0.0))
-        layer.colormap, layer.features = settings["colormap"], settings["features"]
-        view.repaint(layer)
 
     def _remove(self, current: editing.Editing) -> None:
         if current.layer in self.viewer.layers:

@@ -129,7 +129,7 @@ def finish(editing: Editing, document: Document, colors: dict[str, tuple[int, in
         changed += 1
         shape = _geometry({ring: corners + move for ring, corners in after.items()})
         if shape.is_empty:
-            _take_out(document, feature)
+            take_out(document, feature)
         elif (feature["geometry"] or {}).get("type") == "MultiPolygon":
             parts = list(getattr(shape, "geoms", [shape]))
             feature.geometry = shapely.MultiPolygon(parts)
@@ -233,7 +233,7 @@ def _made(corners: np.ndarray, name: str, colors: dict[str, tuple[int, int, int]
     return Feature.new(shape, name, colors[name]) if name in colors else Feature.new(shape)
 
 
-def _take_out(document: Document, feature: Feature) -> None:
+def take_out(document: Document, feature: Feature) -> None:
     """Remove a feature from the document or from the list of its parent."""
     from napari_histoaug.annotations.document import children_key
 

@@ -139,8 +139,11 @@ class AnnotationView:
         return self.session.units if self.session else ("pixel", "pixel")
 
     def levels(self) -> list[LabelLevel]:
-        """The arrays of the layer, finest first, each half of the one before."""
-        count = max(0, math.ceil(math.log2(max(self.shape) / _COARSEST))) + 1
+        """The arrays of the layer, finest first, each half of the one before.
+
+        Two at least: napari takes a list of one lazy array for the array itself.
+        """
+        count = max(1, math.ceil(math.log2(max(self.shape) / _COARSEST))) + 1
         return [LabelLevel(self, 2**i) for i in range(count)]
 
     def repaint(self, layer: Labels) -> None:
@@ -209,3 +212,16 @@ def layer_settings(view: AnnotationView, name: str, origin: tuple[float, float])
         "features": pd.DataFrame(table),
         "metadata": {KEY: AnnotationCard(view)},
     }
+
+
+def rebuild(view: AnnotationView, layer: Labels) -> None:
+    """Show a document anew that was edited; hidden classes stay hidden."""
+    from napari_histoaug.annotations import AnnotationIndex, Picture
+
+    assert view.document is not None
+    hidden = view.picture.hidden
+    view.picture = Picture(AnnotationIndex.from_document(view.document))
+    view.picture.hidden = hidden
+    settings = layer_settings(view, layer.name, (0.0, 0.0))
+    layer.colormap, layer.features = settings["colormap"], settings["features"]
+    view.repaint(layer)

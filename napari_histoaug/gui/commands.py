@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 import napari.viewer
 
+from napari_histoaug.gui import compare_actions
 from napari_histoaug.gui.actions import do
 from napari_histoaug.gui.exporting import PAIR
 
 if TYPE_CHECKING:
+    from napari_histoaug.gui.compare_widget import FindAndCompareWidget
     from napari_histoaug.gui.widget import HistoaugWidget
 
 
@@ -69,6 +71,37 @@ def export_pair(viewer: napari.viewer.Viewer) -> None:
     controller = panel_of(viewer).controller
     controller.exporting.choose(PAIR)
     do(controller, "export")
+
+
+def finding_panels_of(viewer: napari.viewer.Viewer) -> FindAndCompareWidget:
+    """The panels *Find and compare* of a viewer, opened when they are not."""
+    _, widget = viewer.window.add_plugin_dock_widget("napari-histoaug", "Find and compare")
+    return widget
+
+
+def find_vessels(viewer: napari.viewer.Viewer) -> None:
+    """Find vessels, or cancel."""
+    compare_actions.do(finding_panels_of(viewer).desk, "find_vessels")
+
+
+def compare(viewer: napari.viewer.Viewer) -> None:
+    """Compare truth and prediction."""
+    compare_actions.do(finding_panels_of(viewer).desk, "compare")
+
+
+def next_error(viewer: napari.viewer.Viewer) -> None:
+    """Fly to the next error."""
+    compare_actions.do(finding_panels_of(viewer).desk, "next_error")
+
+
+def previous_error(viewer: napari.viewer.Viewer) -> None:
+    """Fly to the error before."""
+    compare_actions.do(finding_panels_of(viewer).desk, "previous_error")
+
+
+def settle_error(viewer: napari.viewer.Viewer) -> None:
+    """Correct the truth where the prediction is right."""
+    compare_actions.do(finding_panels_of(viewer).desk, "settle_error")
 
 
 def show_keys(viewer: napari.viewer.Viewer) -> None:

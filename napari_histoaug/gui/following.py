@@ -38,6 +38,15 @@ class ViewFollower:
         self._camera.events.center.connect(self._on_move)
         self._camera.events.zoom.connect(self._on_move)
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the view has still to come to rest."""
+        return bool(self._timer.isActive())
+
+    def later(self) -> None:
+        """Act as if the view had moved just now."""
+        self._timer.start()
+
     def close(self) -> None:
         """Watch no more."""
         self._timer.stop()

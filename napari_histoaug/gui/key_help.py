@@ -5,6 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDialog, QGridLayout, QLabel, QWidget
 
+from napari_histoaug.gui import compare_actions
 from napari_histoaug.gui.actions import NAPARI_KEYS, keys
 
 
@@ -19,6 +20,7 @@ class KeyHelp(QDialog):
         self._grid.setColumnStretch(1, 1)
         self._grid.setHorizontalSpacing(18)
         self._list("Inpaint vessel", keys())
+        self._list("Find and compare", compare_actions.keys())
         self._list("napari, while painting", NAPARI_KEYS)
 
     def _list(self, title: str, entries: dict[str, str]) -> None:

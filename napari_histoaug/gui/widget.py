@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import napari.viewer
-from qtpy.QtCore import QEvent, QObject, Qt
-from qtpy.QtWidgets import (
-    QComboBox,
-    QFrame,
-    QMainWindow,
-    QPushButton,
-    QScrollArea,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QPushButton
 
 from napari_histoaug.gui.controller import Controller
+from napari_histoaug.gui.docked import DockedPanels
 from napari_histoaug.gui.key_help import KeyHelp
-from napari_histoaug.gui.panels.common import narrow
 from napari_histoaug.gui.panels.export import ExportPanel
 from napari_histoaug.gui.panels.generate import GeneratePanel
 from napari_histoaug.gui.panels.paint import PaintPanel
@@ -34,7 +24,7 @@ if TYPE_CHECKING:
     from napari_histoaug.gui.work import LoadGenerator
 
 
-class HistoaugWidget(QScrollArea):
+class HistoaugWidget(DockedPanels):
     """*Inpaint vessel*, from slide to exported pair.
 
     Parameters
@@ -57,14 +47,15 @@ class HistoaugWidget(QScrollArea):
         classes: ClassTable | None = None,
         engine: Engine | None = None,
     ) -> None:
-        super().__init__()
-        self.controller = controller = Controller(
+        controller = Controller(
             napari_viewer,
             inpaint=inpaint,
             load_generator=load_generator,
             engine=engine,
             classes=classes,
         )
+        super().__init__(controller)
+        self.controller = controller
         chosen = preferences()
         controller.settings.device, controller.settings.model = chosen.device, chosen.model
         controller.painting.limit = chosen.canvas_pixels
@@ -80,34 +71,16 @@ class HistoaugWidget(QScrollArea):
             self.review_panel,
             self.export_panel,
         )
-        self._docked = False
-        # weak: a panel that outlives its window must not keep it
-        self._window: weakref.ref[QMainWindow] | None = None
         self._lay_out()
         controller.changed.connect(self._refresh)
-        # the controller, not a method of the widget: when this is heard the widget is gone
-        self.destroyed.connect(controller.close)
         self._refresh()
 
     def _lay_out(self) -> None:
-        inside = QWidget()
-        column = QVBoxLayout(inside)
-        column.setContentsMargins(6, 10, 6, 6)
-        column.setSpacing(10)
-        for panel in self._panels:
-            column.addWidget(panel)
         self.keys_button = QPushButton("Keys")
         self.keys_button.setFlat(True)
         self.keys_button.setToolTip("Every key of these panels.")
         self.keys_button.clicked.connect(self._list_keys)
-        column.addWidget(self.keys_button)
-        column.addStretch(1)
-        self.setWidget(inside)
-        self.setWidgetResizable(True)
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        for choice in inside.findChildren(QComboBox):
-            narrow(choice)
+        self.lay_out([*self._panels, self.keys_button])
 
     def _list_keys(self) -> None:
         self.show_keys()
@@ -121,42 +94,4 @@ class HistoaugWidget(QScrollArea):
     def _refresh(self) -> None:
         for panel in self._panels:
             panel.refresh()
-        self._keep_wide_enough()
-        self._watch_window()
-
-    def _keep_wide_enough(self) -> None:
-        """Never narrower than what is in it: there is no bar to scroll sideways."""
-        inside, bar = self.widget(), self.verticalScrollBar()
-        if inside is not None and bar is not None:
-            self.setMinimumWidth(inside.minimumSizeHint().width() + bar.sizeHint().width())
-
-    def event(self, event: QEvent | None) -> bool:
-        """Taken out of its dock (napari's close button does that), it stops its work."""
-        if event is not None and event.type() == QEvent.Type.ParentChange:
-            if self.parent() is not None:
-                self._docked = True
-            elif self._docked:
-                self.controller.close()
-        return super().event(event)
-
-    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        """Stop the work when the window goes, before Qt takes the objects apart.
-
-        When the user closes it by its button napari may still ask whether to; then only the
-        hiding of the window says that it really goes.
-        """
-        if event is not None and not event.spontaneous():
-            if event.type() == QEvent.Type.Close:
-                self.controller.close()
-            elif event.type() == QEvent.Type.Hide:
-                self.controller.stop()
-        return super().eventFilter(watched, event)
-
-    def _watch_window(self) -> None:
-        """Listen to the main window, once this widget is in one."""
-        parent = self.parentWidget()
-        while parent is not None and not isinstance(parent, QMainWindow):
-            parent = parent.parentWidget()
-        if parent is not None and (self._window is None or self._window() is not parent):
-            parent.installEventFilter(self)
-            self._window = weakref.ref(parent)
+        self.settle()

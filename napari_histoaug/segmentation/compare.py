@@ -111,7 +111,7 @@ def open_pair(
         classes = named
         rasters = {p: read_raster(p, classes) for p in rasters}
     main = rasters.get(prediction) or rasters.get(truth)
-    grid = _slide_grid(slide, mpp) if main is None else _grid_of(main, slide)
+    grid = _slide_grid(slide, mpp) if main is None else raster_grid(main, slide)
     sides: list[LabelSource] = []
     for path, whole in ((truth, complete), (prediction, True)):
         if path in rasters:
@@ -237,7 +237,8 @@ def _is_outlines(path: Path) -> bool:
     return not path.is_dir() and path.suffix.lower() in OUTLINES
 
 
-def _grid_of(raster: Raster, slide: Slide | None) -> Grid:
+def raster_grid(raster: Raster, slide: Slide | None) -> Grid:
+    """The grid of a label image over its slide."""
     spacing = raster.spacing
     if spacing is None and slide is not None and slide.mpp is not None and raster.mpp is not None:
         spacing = (raster.mpp[0] / slide.mpp[0], raster.mpp[1] / slide.mpp[1])

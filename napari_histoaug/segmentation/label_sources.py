@@ -177,22 +177,40 @@ def read_outlines(
         When it knows none of the classes, is not said to be complete anywhere, or lies elsewhere.
     """
     index = AnnotationIndex.from_file(path)
-    lost = [problem for problem in index.problems if not problem.kept]
-    if lost:
-        raise SegmentationError(
-            f"{lost[0].place} of {path.name} {lost[0].reason} (broken features: {len(lost)}); "
-            "correct or delete them."
-        )
     if slide is not None:
         place_on(index, slide, frame, source=path.name)
     else:
         _see_inside(index, grid, path.name)
-    found = Outlines(path.name, index, classes, grid, complete)
+    return placed_outlines(index, path.name, classes, grid, complete=complete)
+
+
+def placed_outlines(
+    index: AnnotationIndex, name: str, classes: Sequence[str], grid: Grid, *, complete: bool
+) -> Outlines:
+    """Take outlines that lie on their slide already as labels on a grid; see `read_outlines`.
+
+    Parameters
+    ----------
+    name : str
+        As sentences call them.
+
+    Raises
+    ------
+    SegmentationError
+        When features are broken, none has one of the classes, or nothing is said to be complete.
+    """
+    lost = [problem for problem in index.problems if not problem.kept]
+    if lost:
+        raise SegmentationError(
+            f"{lost[0].place} of {name} {lost[0].reason} (broken features: {len(lost)}); "
+            "correct or delete them."
+        )
+    found = Outlines(name, index, classes, grid, complete)
     if found.empty:
-        _explain_empty(index, classes, path.name, complete or found.has_regions)
+        _explain_empty(index, classes, name, complete or found.has_regions)
     if not complete and not found.has_regions:
         raise SegmentationError(
-            f"Nothing says where {path.name} is complete, and what is not outlined may still be a "
+            f"Nothing says where {name} is complete, and what is not outlined may still be a "
             f"vessel: outline what was annotated as class {REGION}*, or declare the whole slide "
             "annotated."
         )

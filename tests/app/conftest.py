@@ -13,12 +13,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from napari.components import ViewerModel
 from qtpy.QtCore import Qt
 from shapely.geometry import box, mapping
 
 from napari_histoaug.errors import Cancelled
+from napari_histoaug.gui import segmenters
 from napari_histoaug.gui.annotation_reader import ask_frame, layer_data, load
+from napari_histoaug.gui.compare_widget import FindAndCompareWidget
 from napari_histoaug.gui.engine import Engine
 from napari_histoaug.gui.reader import slide_layer
 from napari_histoaug.gui.session import SlideSession, session_of
@@ -262,3 +265,124 @@ def window_desk(make_napari_viewer, qtbot, slide_path, network):
 @pytest.fixture
 def desk_class() -> type[Desk]:
     return Desk
+
+
+VESSELS = [(300, 420, 60, 80), (900, 1200, 50, 50), (100, 1500, 30, 40)]
+"""Red rectangles (y, x, height, width) in lilac tissue; glass is on the right."""
+
+
+class Redness:
+    """Stands in for a segmenter: the redder, the more probably a vessel. Waits at a gate."""
+
+    classes = ("blood_vessel",)
+    mpp = (0.5, 0.5)
+    sha256 = "a" * 64
+
+    def __init__(self) -> None:
+        from napari_histoaug.models.segmenter_folder import SegmenterIndex
+
+        self.index = SegmenterIndex(
+            name="redness", classes=self.classes, mpp=self.mpp, patch=128, thresholds=(0.5,)
+        )
+        self.windows = 0
+        self.wait_after: int | None = None
+        self.gate = threading.Event()
+        self.threads: set[threading.Thread] = set()
+
+    def load(self, source: str | None, device: str) -> Redness:
+        return self
+
+    def probabilities(self, windows: np.ndarray) -> np.ndarray:
+        self.threads.add(threading.current_thread())
+        self.windows += len(windows)
+        if self.wait_after is not None and self.windows >= self.wait_after:
+            self.gate.wait(20)
+        red, green = windows[..., 0].astype(np.float32), windows[..., 1].astype(np.float32)
+        return np.clip((red - green) / 160, 0, 1)[:, None]
+
+
+@dataclass
+class FindDesk:
+    """A viewer with a slide, moved in the world, and the panels *Find and compare*."""
+
+    qtbot: Any
+    viewer: Any
+    widget: FindAndCompareWidget
+    slide_layer: Any
+    segmenter: Redness
+    vessels = VESSELS
+
+    @property
+    def desk(self) -> Any:
+        return self.widget.desk
+
+    @property
+    def panel(self) -> Any:
+        return self.widget.find_panel
+
+    def look_at(self, y: float, x: float, zoom: float = 4.0) -> None:
+        self.viewer.camera.center = (1000 + y * 0.5, 50 + x * 0.5)
+        self.viewer.camera.zoom = zoom
+
+    def click(self, button: Any) -> None:
+        assert button.isEnabled(), button.toolTip()
+        self.qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+    def wait_idle(self) -> None:
+        self.qtbot.waitUntil(lambda: not self.desk.busy, timeout=LONG)
+
+    def find(self, scope: str = "view") -> Any:
+        self.desk.finding.set("scope", scope)
+        self.click(self.panel.run_button)
+        self.wait_idle()
+        return self.desk.finding.found
+
+    def labels(self) -> np.ndarray:
+        """What the layer of labels shows of level 0."""
+        return np.asarray(self.desk.finding.found.labels_layer.data[0])[:1400, :1800]
+
+    def expected(self, count: int = 3) -> np.ndarray:
+        """The first so many vessels, uint8."""
+        out = np.zeros((1400, 1800), np.uint8)
+        for y, x, height, width in VESSELS[:count]:
+            out[y : y + height, x : x + width] = 1
+        return out
+
+
+@pytest.fixture(scope="session")
+def red_slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    image = np.full((1400, 1800, 3), (200, 160, 205), np.uint8)
+    image[:, 1650:] = 246
+    for number, (y, x, height, width) in enumerate(VESSELS):
+        # redness 1, 0.775, 0.55
+        image[y : y + height, x : x + width] = (200, 40 + 36 * number, 60)
+    path = tmp_path_factory.mktemp("slides") / "red.tif"
+    with tifffile.TiffWriter(path) as writer:
+        for step in (1, 2):
+            writer.write(
+                image[::step, ::step],
+                tile=(256, 256),
+                photometric="rgb",
+                compression="deflate",
+                subfiletype=int(step > 1),
+                resolution=(2e4, 2e4),
+                resolutionunit="CENTIMETER",
+            )
+    return path
+
+
+@pytest.fixture
+def find_desk(qtbot, red_slide, monkeypatch, tmp_path):
+    monkeypatch.setattr(segmenters, "_folder", lambda model: tmp_path)
+    viewer = ViewerModel()
+    arrays, settings, _ = slide_layer(red_slide)
+    layer = viewer.add_image(arrays, **settings)
+    layer.translate = (1000, 50)
+    redness = Redness()
+    widget = FindAndCompareWidget(viewer, redness.load)
+    qtbot.addWidget(widget)
+    made = FindDesk(qtbot, viewer, widget, layer, redness)
+    made.look_at(330, 460)
+    yield made
+    redness.gate.set()
+    widget.desk.close()

@@ -13,7 +13,7 @@ from napari.utils.shortcuts import default_shortcuts
 from npe2 import PluginManifest
 from qtpy.QtWidgets import QWidget
 
-from napari_histoaug.gui import actions, commands, whereabouts
+from napari_histoaug.gui import actions, commands, compare_actions, whereabouts
 from napari_histoaug.gui.exporting import WAYS
 from napari_histoaug.gui.key_help import KeyHelp
 from napari_histoaug.gui.painting import TOOL_KEYS
@@ -21,6 +21,7 @@ from napari_histoaug.gui.reader import slide_layer
 from napari_histoaug.gui.reviewing import KEYS as REVIEW_KEYS
 from napari_histoaug.gui.widget import HistoaugWidget
 
+FINDING = [action.key for action in compare_actions.ACTIONS.values()]
 OURS = [action.key for action in actions.ACTIONS.values() if action.key] + list(REVIEW_KEYS)
 
 
@@ -32,7 +33,9 @@ def test_no_key_is_napari_s_own_or_bound_twice():
     taken = {coerce_keybinding(key) for keys in default_shortcuts.values() for key in keys}
     for kind in (Image, Labels, Points, Shapes, ViewerModel):
         taken |= set(kind.class_keymap)
-    own = [coerce_keybinding(key) for key in OURS]
+    own = [coerce_keybinding(key) for key in (*OURS, *FINDING)]
+    tools = {coerce_keybinding(key) for key in TOOL_KEYS.values()}
+    assert not tools & set(own)
     assert len(own) == len(set(own)) >= 9
     assert not taken & set(own)
 
@@ -73,7 +76,7 @@ def test_the_help_lists_every_key(desk, qtbot):
     qtbot.addWidget(window)
     assert isinstance(window, KeyHelp)
     words = {label.text() for label in window.findChildren(type(window.children()[1]))}
-    assert {key.replace("-", "+") for key in OURS} <= words
+    assert {key.replace("-", "+") for key in (*OURS, *FINDING)} <= words
     listed = actions.keys()
     tools = [coerce_keybinding(key.replace("+", "-")) for key in listed]
     assert {coerce_keybinding(key) for key in TOOL_KEYS.values()} <= set(tools)
@@ -98,7 +101,8 @@ def test_commands_are_in_the_menus_and_act_on_their_own_viewer(
     offered = {item.command for item in manifest.contributions.menus["histoaug_steps"]}
     known = {name for name, _ in get_app_model().commands}
     assert offered <= known
-    assert {f"napari-histoaug.{name}" for name in actions.ACTIONS} <= known
+    for name in (*actions.ACTIONS, *compare_actions.ACTIONS):
+        assert f"napari-histoaug.{name}" in known
     commands.paint_here(second)
     panels = [commands.panel_of(viewer) for viewer in (first, second)]
     assert panels[0] is not panels[1]

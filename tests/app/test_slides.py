@@ -109,3 +109,22 @@ def hurt(path):
     with path.open("r+b") as file:
         file.seek(offset)
         file.write(b"\x00" * 32)
+
+
+def test_a_slide_with_a_single_level_can_be_painted_on_and_annotated(
+    desk, make_pyramid_tiff, tmp_path
+):
+    """napari takes a list of one lazy array for the array itself and reads it without end."""
+    path = make_pyramid_tiff(shapes=[(230, 250)], name="small.tif").path
+    arrays, settings, _ = slide_layer(path)
+    layer = desk.viewer.add_image(arrays, **settings)
+    desk.viewer.layers.selection.active = layer
+    y, x = (float(side) for side in layer.translate)
+    desk.viewer.camera.center = (y + 57, x + 62)
+    desk.paint_here()
+    painted = next(one for one in desk.viewer.layers if one.name == "small painted")
+    assert [level.shape for level in painted.data] == [(230, 250), (115, 125)]
+    desk.annotate(tmp_path, [(100, 100, 50, 60)], "blood_vessel")
+    outlined = desk.viewer.layers[-1]
+    assert np.asarray(outlined.data[0]).sum() == 50 * 60
+    assert np.asarray(outlined.data[1]).sum() == 25 * 30
