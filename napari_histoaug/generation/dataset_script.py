@@ -8,7 +8,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from napari_histoaug.generation.dataset import DatasetConfig, generate
+from napari_histoaug.generation.dataset import generate
+from napari_histoaug.generation.dataset_config import DatasetConfig
 from napari_histoaug.generation.generator import load_generator
 from napari_histoaug.learning.command_line import say
 from napari_histoaug.learning.scripts import run_script

@@ -51,6 +51,39 @@ class VesselShape:
         turn = np.array([[cos, -sin], [sin, cos]])
         return VesselShape(self.vessel @ turn, self.lumen @ turn)
 
+    def varied(
+        self, rng: np.random.Generator, stretch: float = 0.2, elastic: float = 0.1
+    ) -> VesselShape:
+        """Return it mirrored or not, stretched along a random axis, and bent a little.
+
+        Wall and lumen are bent alike, so that the wall stays about as thick as it was.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+        stretch : float
+            Largest relative change of an axis.
+        elastic : float
+            Displacement (standard deviation) in radii of the vessel, by waves about as long as
+            the vessel and half as long.
+        """
+        angle = float(rng.uniform(0, 2 * math.pi))
+        axes = np.exp(rng.uniform(-1, 1, 2) * math.log1p(stretch))
+        axes[1] *= rng.choice([-1.0, 1.0])
+        radius = self.diameter / 2
+        waves = rng.normal(size=(4, 2)) * math.pi / max(2 * radius, 1e-6)
+        waves[2:] *= 2
+        phases = rng.uniform(0, 2 * math.pi, 4)
+        # The mean square of a cosine is a half: four of them with this height have `elastic`.
+        heights = rng.normal(size=(4, 2)) * elastic * radius / math.sqrt(2)
+
+        def bent(corners: NDArray[np.float64]) -> NDArray[np.float64]:
+            moved = corners + np.cos(corners @ waves.T + phases) @ heights
+            return moved * axes
+
+        turned = self.turned(angle)
+        return VesselShape(bent(turned.vessel), bent(turned.lumen))
+
     def drawn(
         self,
         shape: tuple[int, int],

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from scipy import ndimage
 
 from napari_histoaug.generation import dataset
 from napari_histoaug.generation.dataset_script import generate_dataset
-from napari_histoaug.learning.tissue import pixel_tissue
+from napari_histoaug.generation.donors import cut_donors, save_donor
+from napari_histoaug.learning.tissue import pixel_tissue, turn
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +89,7 @@ def test_a_vessel_is_labelled_where_there_was_none_and_its_rim_is_marked(
     for row in rows:
         image, labels = (np.asarray(Image.open(out / row[name])) for name in ("image", "labels"))
         y, x, which = int(row["y"]), int(row["x"]), int(row["turn"])
-        before = dataset.turn(original[y : y + 96, x : x + 96], which)
+        before = turn(original[y : y + 96, x : x + 96], which)
         changed = (image != before).any(2)
         assert changed.any()
         assert set(np.unique(labels)) <= {0, 1, 128, 129}
@@ -150,3 +152,78 @@ def test_a_full_disk_is_a_sentence_and_the_rest_is_made_later(
     assert not list((tmp_path / "made" / "rows").iterdir())
     monkeypatch.setattr(dataset.os, "fsync", usual)
     assert generate_dataset(command) == 0
+
+
+@pytest.fixture
+def vessels(tissue: Path, tmp_path: Path) -> Path:
+    """The tissue with small vessels on its left half, and donors cut from it."""
+    folder = tmp_path / "vessels"
+    (folder / "labels").mkdir(parents=True)
+    image = np.asarray(Image.open(tissue / "jane_x0_y0.png")).copy()
+    labels = np.zeros((160, 160), np.uint8)
+    for y in range(10, 160, 28):
+        labels[y : y + 12, 30:42] = labels[y : y + 12, 60:72] = 1
+    image[labels == 1] = (150, 40, 60)
+    Image.fromarray(image).save(folder / "jane_x0_y0.png")
+    Image.fromarray(labels).save(folder / "labels" / "jane_x0_y0.png")
+    (folder / "donors").mkdir()
+    for donor in cut_donors(image, labels == 1, (0.5, 0.5))[:3]:
+        save_donor(donor, folder / "donors")
+    return folder
+
+
+def test_a_vessel_is_taken_out_and_its_place_is_background(
+    command: list[str], tmp_path: Path, vessels: Path
+) -> None:
+    source = [f"source.tiles={vessels}", f"source.labels={vessels / 'labels'}"]
+    assert generate_dataset([*command, *source, "kind=removed", "count=3"]) == 0
+    original = np.asarray(Image.open(vessels / "labels" / "jane_x0_y0.png"))
+    for path in sorted((tmp_path / "made" / "rows").iterdir()):
+        row = json.loads(path.read_text())
+        y, x, which = row["y"], row["x"], row["turn"]
+        before = turn(original[y : y + 96, x : x + 96], which)
+        labels = np.asarray(Image.open(tmp_path / "made" / row["labels"]))
+        taken = (before == 1) & (labels % 128 == 0)
+        _, count = ndimage.label(taken)
+        assert count == 1
+        assert taken.sum() == 144
+        assert row["label"] == "background"
+        # Whatever is still called a vessel was not touched.
+        assert ((labels % 128 == 1) <= (before == 1)).all()
+
+
+def test_pairs_start_from_real_vessels_and_say_which(
+    command: list[str], tmp_path: Path, vessels: Path
+) -> None:
+    assert generate_dataset([*command, f"donors={vessels / 'donors'}", "count=2"]) == 0
+    known = {path.stem for path in (vessels / "donors").iterdir()}
+    for path in (tmp_path / "made" / "rows").iterdir():
+        row = json.loads(path.read_text())
+        assert row["donors"] in known
+        assert row["strength"] == 0.6
+    assert generate_dataset([*command, "count=2"]) == 2
+
+
+def test_vessels_are_added_until_the_classes_are_in_balance(
+    command: list[str], tmp_path: Path, vessels: Path
+) -> None:
+    placing = ["placing.shapes=vessels", "placing.diameter=[10, 14]", "placing.most=4"]
+    size = ["size=128", "placing.target_share=0.02", "count=3", "source.labels=null"]
+    assert generate_dataset([*command, *placing, *size]) == 0
+    for path in (tmp_path / "made" / "rows").iterdir():
+        row = json.loads(path.read_text())
+        labels = np.asarray(Image.open(tmp_path / "made" / row["labels"]))
+        painted = (labels % 128 == 1) & (labels < 128)
+        assert ndimage.label(painted, np.ones((3, 3)))[1] == row["vessels"]
+        assert (painted.mean() >= 0.02) or row["vessels"] < 4
+        assert 1 <= row["vessels"] <= 4
+
+
+def test_nothing_is_painted_onto_glass(command: list[str], tmp_path: Path, tissue: Path) -> None:
+    folder = tmp_path / "glass"
+    folder.mkdir()
+    white = np.full((160, 160, 3), 245, np.uint8)
+    Image.fromarray(white).save(folder / "jane_x0_y0.png")
+    glass = [f"source.tiles={folder}", "source.labels=null", "placing.least_tissue=0.5"]
+    assert generate_dataset([*command, *glass, "count=1"]) == 2
+    assert not list((tmp_path / "made" / "rows").iterdir())

@@ -64,3 +64,20 @@ def test_a_size_can_be_asked_for():
             assert low <= pick_shape(rng, vessel_shapes(), size).diameter < high
     picks = {round(pick_shape(rng, vessel_shapes()).diameter, 6) for _ in range(60)}
     assert len(picks) > 20
+
+
+def test_a_varied_shape_keeps_its_wall_and_about_its_size() -> None:
+    shape = vessel_shapes()[80]
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        varied = shape.varied(rng, stretch=0.2, elastic=0.1)
+        assert 0.6 < varied.diameter / shape.diameter < 1.6
+        size = (256, 256)
+        outer = varied.drawn(size, (128, 128), (0.25, 0.25))
+        wall = varied.drawn(size, (128, 128), (0.25, 0.25), "wall")
+        assert wall.any()
+        assert (wall <= outer).all()
+    same = shape.varied(np.random.default_rng(1)), shape.varied(np.random.default_rng(1))
+    assert np.array_equal(same[0].vessel, same[1].vessel)
+    still = shape.varied(np.random.default_rng(1), stretch=0, elastic=0)
+    assert np.isclose(still.diameter, shape.diameter)
