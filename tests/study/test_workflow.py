@@ -1,0 +1,53 @@
+"""The Snakemake workflow: what it would do, without doing it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+PROFILES = ROOT / "training" / "study" / "profiles"
+
+
+def dry_run(*arguments: str) -> str:
+    if importlib.util.find_spec("snakemake") is None:
+        pytest.skip("Snakemake is not installed here (extra: study)")
+    command = [sys.executable, "-m", "snakemake", "-n", "--snakefile", "training/study/Snakefile"]
+    done = subprocess.run(
+        [*command, *arguments], cwd=ROOT, capture_output=True, text=True, check=False,
+        env={**os.environ, "HOME": os.environ.get("XDG_CONFIG_HOME", "/tmp")},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+def counts(said: str) -> dict[str, int]:
+    lines = [line.split() for line in said.split("Job stats:")[-1].splitlines()]
+    return {line[0]: int(line[1]) for line in lines if len(line) == 2 and line[1].isdigit()}
+
+
+def test_the_workflow_makes_every_cell_of_the_comparison(tmp_path: Path) -> None:
+    said = counts(dry_run("--cores", "1", "--config", f"set=out={tmp_path}/run"))
+    assert (said["cell"], said["validate"], said["test"]) == (15, 15, 15)
+    assert (said["made"], said["pool"], said["winner"], said["report"]) == (3, 4, 1, 1)
+
+
+def test_shards_are_jobs_of_their_own(tmp_path: Path) -> None:
+    where = f"set=out={tmp_path}/run pools.shards=4"
+    said = counts(dry_run("--cores", "1", "--config", where))
+    assert (said["shard"], said["made"]) == (12, 3)
+
+
+@pytest.mark.parametrize("name", ["local", "slurm", "kubernetes"])
+def test_profiles_go_on_when_a_stage_fails(name: str) -> None:
+    profile = yaml.safe_load((PROFILES / name / "config.yaml").read_text())
+    assert profile["keep-going"] is True
+    rules = (ROOT / "training" / "study" / "Snakefile").read_text()
+    for entry in profile.get("set-resources", []):
+        assert f"rule {entry.partition(':')[0]}:" in rules
