@@ -54,7 +54,8 @@ th, td { padding: .2em 1.1em .2em 0; border-bottom: 1px solid #eee; } td { white
 .legend i { display: inline-block; width: .8em; height: .8em; margin-right: .4em; }
 svg text.title { font-weight: 600; fill: #222; font-size: 13px; }
 .pictures { display: flex; flex-wrap: wrap; gap: 1em; } .pictures figure { margin: 0; }
-nav { color: #666; } nav a { color: #1b6ca8; margin-right: 1em; text-decoration: none; }
+nav { color: #666; margin-top: 1em; }
+nav a { color: #1b6ca8; margin-right: 1em; text-decoration: none; }
 """
 
 

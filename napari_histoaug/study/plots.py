@@ -58,7 +58,8 @@ def against_ratio(title: str, series: Mapping[str, Points], colours: Mapping[str
         return ""
     xs = sorted({x for of in series.values() for x, _ in of})
     pad = 0.08 * (max(values) - min(values)) or 0.02
-    axes = Axes(xs[0], xs[-1], max(0, min(values) - pad), min(1, max(values) + pad))
+    aside = 0.05 * (xs[-1] - xs[0])
+    axes = Axes(xs[0] - aside, xs[-1] + aside, max(0, min(values) - pad), min(1, max(values) + pad))
     parts = [_frame(title, "synthetic pairs, % of the real patches", axes)]
     parts += [_tick_x(axes.x(x), f"{x:g}") for x in xs]
     parts += [_tick_y(axes.y(v), f"{v:.2f}") for v in _ticks(axes.low, axes.high)]
