@@ -52,7 +52,8 @@ class PatchDataset(Dataset[Example]):
     split : str, optional
         Only the patches of this set.
     synthetic : bool
-        Also patches with generated pixels.
+        Also patches with generated pixels. The slides' accepted edits must be those of the
+        manifest.
     rim : bool
         Add 128 to the mask where generated pixels were feathered into real tissue, around what was
         painted. Only what is read from slides knows.
@@ -85,7 +86,7 @@ class PatchDataset(Dataset[Example]):
         transform: Callable[[torch.Tensor, torch.Tensor], Example] | None = None,
     ) -> None:
         self._path, self._form, self._transform = Path(manifest), form, transform
-        self._rim = rim
+        self._rim, self._synthetic = rim, synthetic
         info = read_info(self._path)
         self.classes, self.settings = info.classes, info.settings
         self._recipe = Recipe(
@@ -207,8 +208,10 @@ class PatchDataset(Dataset[Example]):
                     f"{at.slide.path.name} is not the slide the patches were planned on; extract "
                     "them again."
                 )
-            # Else generated pixels would come into patches that are said to have none.
-            if at.inputs.edits_sha256 != entry.edits_sha256:
+            # Other edits would bring generated pixels into patches that are said to have none; no
+            # edits at all change only patches that have some.
+            now = at.inputs.edits_sha256
+            if now != entry.edits_sha256 and (now is not None or self._synthetic):
                 raise PatchError(
                     f"The accepted edits of {at.slide.path.name} have changed since its patches "
                     "were planned; extract them again."

@@ -151,3 +151,22 @@ def test_moved_slides_are_found_by_their_bytes_and_missing_ones_are_said(folder,
         (tmp_path / f"moved-{name}").write_bytes((folder / "slides" / name).read_bytes())
     moved = PatchDataset(path, slides=tmp_path)
     assert torch.equal(moved[2][0], PatchDataset(path, slides=folder / "slides")[2][0])
+
+
+def test_edits_accepted_after_the_patches_were_planned_are_refused(folder, tmp_path):
+    path = folder / "zarr" / "manifest.parquet"
+    for name in ("0.tif", "0.geojson", "1.tif", "1.geojson"):
+        (tmp_path / name).write_bytes((folder / "slides" / name).read_bytes())
+    real = PatchDataset(path, slides=tmp_path)
+    assert len(list(real)) == len(real)  # without any edits the real patches are what they were
+    generated = PatchDataset(path, slides=tmp_path, synthetic=True)
+    with pytest.raises(PatchError, match=r"edits of 1.tif have changed"):
+        list(generated)
+    with open_slide(tmp_path / "0.tif") as slide:
+        record = EditRecord(
+            slide_sha256=slide.sha256(), box=(100, 100, 40, 40), label="blood_vessel", method="x"
+        )
+        everything = np.ones((40, 40), bool)
+        EditStore.open(slide).accept(np.full((40, 40, 3), 9, np.uint8), everything, record)
+    with pytest.raises(PatchError, match=r"edits of 0.tif have changed"):
+        list(PatchDataset(path, slides=tmp_path))
