@@ -39,7 +39,9 @@ class Cluster:
                 "Several workers need dask.distributed; install napari-histoaug[train], or set "
                 "workers to 0."
             ) from error
-        dask.config.set({"distributed.scheduler.allowed-failures": _DEATHS})
+        # Each worker would keep an hour of its own call stacks.
+        quiet = {"distributed.worker.profile.enabled": False}
+        dask.config.set({"distributed.scheduler.allowed-failures": _DEATHS, **quiet})
         self._distributed = distributed
         self._local: Any = None
         if scheduler is None:
