@@ -1,59 +1,34 @@
 """Correcting the truth from its comparison: accepting what was found, dropping what is none.
 
-The truth has to be annotations that can be edited. Every step can be taken back.
+The truth has to be annotations that can be edited, or painted labels. Every step can be taken back.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import shapely
 from napari.utils.notifications import show_info
 
 from napari_histoaug.errors import HistoaugError
 from napari_histoaug.gui.annotation_desk import AnnotationDesk
-from napari_histoaug.gui.annotation_editing import take_out
-from napari_histoaug.gui.annotation_view import AnnotationView, rebuild, view_of
+from napari_histoaug.gui.annotation_view import rebuild, view_of
+from napari_histoaug.gui.choices import side_of
 from napari_histoaug.gui.job_desk import explained
-from napari_histoaug.gui.sides import object_polygon
+from napari_histoaug.gui.sides import LabelSide, object_pixels, object_polygon
+from napari_histoaug.gui.truths import AnnotationStep, Step, accept, drop, is_painted, paint
 
 if TYPE_CHECKING:
     from napari.layers import Labels
 
-    from napari_histoaug.annotations import Document, Feature
     from napari_histoaug.gui.compare_desk import CompareDesk
     from napari_histoaug.segmentation.error_list import WrongObject
 
 MOST_STEPS = 100
-INSIDE = 0.5  # share of an outline that must lie in an error for it to go with it
 NOT_EDITABLE = (
-    "Only annotations can be corrected here: open the truth as GeoJSON onto the slide and choose "
-    "its layer."
+    "Only annotations and painted labels can be corrected here: open the truth as GeoJSON onto the "
+    "slide and choose its layer."
 )
-
-
-class Snapshot:
-    """A document as it was: its features and what each of them held.
-
-    Features are changed by putting new values into them, so a flat copy of each is enough.
-    """
-
-    def __init__(self, view: AnnotationView, layer: Labels) -> None:
-        assert view.document is not None
-        self.view, self.layer = view, layer
-        self._document: Document = view.document
-        self._top = list(view.document.features)
-        self._held: list[tuple[Feature, dict[str, Any]]] = [
-            (feature, dict(feature)) for feature in view.document.walk()
-        ]
-
-    def restore(self) -> None:
-        """Make the document what it was, and show it."""
-        self._document.features[:] = self._top
-        for feature, held in self._held:
-            feature.clear()
-            feature.update(held)
-        rebuild(self.view, self.layer)
+PAINT = "These are painted labels: paint on their layer itself, then compare again."
 
 
 class Correcting:
@@ -68,8 +43,8 @@ class Correcting:
     def __init__(self, desk: CompareDesk) -> None:
         self.controller = desk
         self.annotations = AnnotationDesk(desk.viewer)
-        self._before: list[Snapshot] = []
-        self._editing: Snapshot | None = None
+        self._before: list[Step] = []
+        self._editing: AnnotationStep | None = None
 
     # ---- what stands in the way ----------------------------------------------------------------
 
@@ -89,8 +64,16 @@ class Correcting:
         return reason or self._why_not_editable()
 
     def _why_not_editable(self) -> str | None:
-        view = view_of(self._layer)
-        return NOT_EDITABLE if view is None or view.document is None else None
+        layer = self._layer
+        view = view_of(layer)
+        if view is not None:
+            return NOT_EDITABLE if view.document is None else None
+        return None if is_painted(layer) else NOT_EDITABLE
+
+    def why_not_by_hand(self) -> str | None:
+        """Why outlines cannot be edited as shapes at the current error, or None."""
+        reason = self.why_not()
+        return PAINT if reason is None and view_of(self._layer) is None else reason
 
     def why_not_undo(self) -> str | None:
         """Why nothing can be taken back, or None."""
@@ -104,7 +87,7 @@ class Correcting:
     def _layer(self) -> Labels | None:
         truth = self.controller.comparing.settings.truth
         layer: Any = truth.layer if truth is not None else None
-        return layer if view_of(layer) is not None else None
+        return layer
 
     # ---- correcting ----------------------------------------------------------------------------
 
@@ -115,13 +98,10 @@ class Correcting:
 
         desk = self.controller
         desk.refuse(self.why_not())
-        view, layer, error = self._needed()
-        before = Snapshot(view, layer)
-        if error.kind == Outcome.FALSE_POSITIVE:
-            self._accept(view, error)
-        else:
-            self._drop(view, error)
-        self._keep(before)
+        layer, error = self._needed()
+        self._before.append(self._settled(layer, error))
+        self._before = self._before[-MOST_STEPS:]
+        self._edited()
         said = "is truth now" if error.kind == Outcome.FALSE_POSITIVE else "was taken away"
         desk.tell(f"The outline {said}; Undo takes that back.", show_info)
 
@@ -129,11 +109,13 @@ class Correcting:
     def correct(self) -> None:
         """Turn the outlines of the truth around the current error into shapes to edit."""
         desk = self.controller
-        desk.refuse(self.why_not())
-        view, layer, _ = self._needed()
+        desk.refuse(self.why_not_by_hand())
+        layer, _ = self._needed()
+        view = view_of(layer)
         assert desk.comparing.current is not None
+        assert view is not None
         desk.comparing.fly_to(desk.comparing.current)
-        self._editing = Snapshot(view, layer)
+        self._editing = AnnotationStep(view, layer)
         desk.viewer.layers.selection.active = layer
         self.annotations.set_new_class(desk.comparing.class_name)
         self.annotations.edit()
@@ -147,7 +129,8 @@ class Correcting:
         before, self._editing = self._editing, None
         self.annotations.keep()
         if before is not None:
-            self._keep(before)
+            self._before = [*self._before, before][-MOST_STEPS:]
+            self._edited()
 
     def discard(self) -> None:
         """Leave the truth as it was."""
@@ -159,72 +142,44 @@ class Correcting:
     def undo(self) -> None:
         """Take the last correction back."""
         self.controller.refuse(self.why_not_undo())
-        self._before.pop().restore()
+        self._before.pop().take_back()
         self._edited()
 
     def close(self) -> None:
         """Let go of the viewer."""
         self.annotations.close()
 
-    def _needed(self) -> tuple[AnnotationView, Labels, WrongObject]:
+    def _needed(self) -> tuple[Labels, WrongObject]:
         layer, error = self._layer, self.controller.comparing.current_error
-        view = view_of(layer)
-        if layer is None or view is None or view.document is None or error is None:
+        if layer is None or error is None:
             raise HistoaugError(NOT_EDITABLE)
-        return view, layer, error
+        return layer, error
 
-    def _accept(self, view: AnnotationView, error: WrongObject) -> None:
-        from napari_histoaug.annotations import ClassTable, Feature
-
-        assert view.document is not None
-        comparing = self.controller.comparing
-        name = comparing.class_name
-        shape = self._outline(error, view.document)
-        colors = {shown.name: shown.color for shown in view.picture.classes}
-        color = colors.get(name) or ClassTable.from_names([name]).color_of(name)
-        view.document.features.append(Feature.new(shape, name, color))
-
-    def _drop(self, view: AnnotationView, error: WrongObject) -> None:
-        document, name = view.document, self.controller.comparing.class_name
-        assert document is not None
-        shape = self._outline(error, document)
-        inside = [
-            feature
-            for feature in document.walk()
-            if feature.class_name == name and _share_inside(feature.geometry, shape) > INSIDE
-        ]
-        if not inside:
-            raise HistoaugError(
-                "No outline lies there by itself; click Correct and change it by hand."
-            )
-        for feature in inside:
-            take_out(document, feature)
-
-    def _outline(self, error: WrongObject, document: Document) -> Any:
-        """The outline of an error in the document's own coordinates."""
+    def _settled(self, layer: Labels, error: WrongObject) -> Step:
+        """Change the truth at an error; returns how to take that back."""
         from napari_histoaug.segmentation import Outcome
 
-        result = self.controller.comparing.result
+        comparing = self.controller.comparing
+        result = comparing.result
         assert result is not None
-        pair, name = result.pair, self.controller.comparing.class_name
-        source = pair.prediction if error.kind == Outcome.FALSE_POSITIVE else pair.truth
-        shape = object_polygon(source, pair.grid, error.found, pair.classes.index(name) + 1)
-        frame = document.frame
-        return shapely.transform(shape, lambda at: at - (frame.dx, frame.dy))
-
-    def _keep(self, before: Snapshot) -> None:
-        rebuild(before.view, before.layer)
-        self._before = [*self._before, before][-MOST_STEPS:]
-        self._edited()
+        pair, name = result.pair, comparing.class_name
+        value = pair.classes.index(name) + 1
+        invented = error.kind == Outcome.FALSE_POSITIVE
+        source = pair.prediction if invented else pair.truth
+        view = view_of(layer)
+        if view is None:
+            truth = comparing.settings.truth
+            assert truth is not None
+            side = side_of(truth, result.slide_layer, None, name)
+            assert isinstance(side, LabelSide)
+            mask = object_pixels(source, error.found, value)
+            return paint(layer, side, pair.grid, error.found, mask, value if invented else 0)
+        before = AnnotationStep(view, layer)
+        shape = object_polygon(source, pair.grid, error.found, value)
+        (accept if invented else drop)(view, shape, name)
+        rebuild(view, layer)
+        return before
 
     def _edited(self) -> None:
         self.controller.comparing.truth_edited()
         self.controller.changed.emit()
-
-
-def _share_inside(shape: Any, error: Any) -> float:
-    """Which share of an outline lies inside an error."""
-    if not shape.intersects(error):
-        return 0.0
-    valid = shapely.make_valid(shape)
-    return float(valid.intersection(error).area / valid.area) if valid.area else 0.0

@@ -29,7 +29,7 @@ NAME = "What was found"
 """As sentences call it."""
 CONTOUR = 2
 HEAT = Colormap(
-    np.array([[1.0, 0.85, 0.2, 0.0], [1.0, 0.6, 0.1, 0.5], [0.75, 0.1, 0.35, 0.85]]),
+    np.array([[1.0, 0.85, 0.2, 0.0], [1.0, 0.6, 0.1, 0.35], [0.8, 0.1, 0.35, 0.5]]),
     name="vessel probability",
 )
 """Clear where nothing is, so that tissue stays tissue."""

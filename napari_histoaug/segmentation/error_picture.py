@@ -51,8 +51,13 @@ def error_picture(
 
     Returns
     -------
-    uint8 (H + 44, max(W, 760), 3)
+    uint8 (n H + 44, n W, 3)
+        Enlarged n times where it would be narrower than 760 pixels.
     """
+    times = -(-NARROWEST // outcomes.shape[1])
+    if times > 1:
+        tissue, outcomes = (side.repeat(times, 0).repeat(times, 1) for side in (tissue, outcomes))
+        mpp, contour = None if mpp is None else mpp / times, contour * times
     shown = outcomes if contour == 0 else borders(outcomes, contour)
     opacity = 1.0 if contour else opacity
     out = tissue.astype(np.float32)
@@ -60,12 +65,12 @@ def error_picture(
         where = shown == kind
         out[where] += opacity * (np.array(colour, np.float32) - out[where])
     height, width = outcomes.shape
-    page = np.full((height + BAND, max(width, NARROWEST), 3), PAPER, np.uint8)
-    page[:height, :width] = np.rint(out).astype(np.uint8)
+    page = np.full((height + BAND, width, 3), PAPER, np.uint8)
+    page[:height] = np.rint(out).astype(np.uint8)
     picture = Pillow.fromarray(page)
     draw = ImageDraw.Draw(picture)
     _legend(draw, height, palette)
-    _scale_bar(draw, height, page.shape[1], width, mpp)
+    _scale_bar(draw, height, width, mpp)
     return np.asarray(picture)
 
 
@@ -94,9 +99,7 @@ def _legend(draw: ImageDraw.ImageDraw, top: int, palette: str) -> None:
         x += round(draw.textlength(name, font=font)) + MARGIN
 
 
-def _scale_bar(
-    draw: ImageDraw.ImageDraw, top: int, right: int, width: int, mpp: float | None
-) -> None:
+def _scale_bar(draw: ImageDraw.ImageDraw, top: int, width: int, mpp: float | None) -> None:
     unit = mpp or 1.0
     length = nice_length(max(BAR_SHARE * width, 1) * unit)
     pixels = max(1, round(length / unit))
@@ -104,7 +107,7 @@ def _scale_bar(
     text = f"{length:g} {'um' if mpp else 'px'}"
     if mpp and length >= 1000:
         text = f"{length / 1000:g} mm"
-    x, y = right - MARGIN - pixels, top + BAND - 12
+    x, y = width - MARGIN - pixels, top + BAND - 12
     draw.rectangle((x, y, x + pixels, y + 3), fill=INK)
     font = ImageFont.load_default(FONT)
     draw.text((x + pixels / 2, y - 4), text, fill=INK, font=font, anchor="mb")

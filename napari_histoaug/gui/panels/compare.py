@@ -29,6 +29,7 @@ from napari_histoaug.gui.panels.common import (
     WARNING,
     Panel,
     explain,
+    folded,
     narrow,
     note,
     show_progress,
@@ -83,10 +84,14 @@ class ComparePanel(Panel):
         form = QFormLayout()
         form.addRow("Truth", self.truth_box)
         form.addRow("Prediction", self.prediction_box)
-        form.addRow("Classes", self.classes_edit)
-        form.addRow("Match from IoU", self.iou_box)
         form.addRow(self.complete_box)
         self.rows.addLayout(form)
+        more = QWidget()
+        options = QFormLayout(more)
+        options.setContentsMargins(0, 0, 0, 0)
+        options.addRow("Classes", self.classes_edit)
+        options.addRow("Match from IoU", self.iou_box)
+        self.rows.addWidget(folded("Options", more, "What values mean, and what counts as found."))
         for widget in (self.run_button, self.progress_bar, self.progress_label, self.stale):
             self.rows.addWidget(widget)
         self.rows.addWidget(self.figures)
@@ -192,8 +197,6 @@ class FigureTable(QWidget):
         line = 2
         for kind in ("pixels", "objects"):
             grid.addWidget(QLabel(f"<b>{kind.capitalize()}</b>"), line, 0)
-            for place_column, place in enumerate(PLACES, 1):
-                self._cell(grid, line, place_column, (place, kind, "counts"))
             for key, title in FIGURES.items():
                 line += 1
                 head = QLabel(title)
@@ -226,17 +229,13 @@ class FigureTable(QWidget):
             told = places.get(place)
             label.setToolTip(told if isinstance(told, str) else "")
             if comparison is None:
-                label.setText("" if key == "counts" else _NO_DATA)
+                label.setText(_NO_DATA)
                 continue
             counts = comparison.pixels[comparing.class_name]
             if kind == "objects":
                 counts = comparison.objects[comparing.class_name].counts
-            if key == "counts":
-                label.setText(f"{counts.tp + counts.fn:,}" if kind == "objects" else "")
-                label.setToolTip(f"TP {counts.tp:,}, FP {counts.fp:,}, FN {counts.fn:,}")
-            else:
-                label.setText(said(getattr(counts, key)))
-                label.setToolTip(f"TP {counts.tp:,}, FP {counts.fp:,}, FN {counts.fn:,}")
+            label.setText(said(getattr(counts, key)))
+            label.setToolTip(f"TP {counts.tp:,}, FP {counts.fp:,}, FN {counts.fn:,}")
 
 
 def _right(text: str) -> QLabel:

@@ -24,7 +24,7 @@ from napari_histoaug.gui.compare_desk import CompareDesk
 from napari_histoaug.gui.panels.common import Panel, explain, narrow, note, row
 
 PALETTES = ("thesis", "colour-blind safe")
-HEADS = ("Error", "Area", "Place")
+HEADS = ("Error", "Area")
 KINDS = {2: "invented", 3: "missed"}
 _SWATCH = 10
 _HEIGHT = 190
@@ -72,10 +72,10 @@ class ErrorTable(QAbstractTableModel):
         if role == Qt.ItemDataRole.TextAlignmentRole and index.column() > 0:
             return int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         if role == Qt.ItemDataRole.ToolTipRole:
-            return f"A {error.name}; click to fly there."
+            return f"A {error.name} at {self._place(error)} (row, column); click to fly there."
         if role != Qt.ItemDataRole.DisplayRole:
             return None
-        return (KINDS[int(error.kind)], self._area(error), self._place(error))[index.column()]
+        return (KINDS[int(error.kind)], self._area(error))[index.column()]
 
     def _area(self, error: Any) -> str:
         mpp = self._grid.mpp
@@ -119,6 +119,7 @@ class ErrorPanel(Panel):
         if head is not None and side is not None:
             head.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
             side.setDefaultSectionSize(22)
+            side.hide()
         self.count = note()
         self.previous_button, self.next_button = QPushButton("Previous"), QPushButton("Next")
         self.settle_button = QPushButton("Accept as truth")
@@ -193,7 +194,8 @@ class ErrorPanel(Panel):
         )
         reason = correcting.why_not()
         explain(self.settle_button, purpose, reason)
-        explain(self.correct_button, "Edit the truth's outlines there as shapes.", reason)
+        by_hand = correcting.why_not_by_hand()
+        explain(self.correct_button, "Edit the truth's outlines there as shapes.", by_hand)
         explain(self.undo_button, "Take the last correction back.", correcting.why_not_undo())
         idle = None if correcting.is_editing else "Nothing is being corrected."
         for button in (self.keep_button, self.discard_button):
