@@ -144,7 +144,7 @@ def _holes(
             )
         if path.stem in by_stem:
             for kept, picture in zip(crops, (_read(by_stem[path.stem]), image), strict=True):
-                kept.append(_crop(picture, hole))
+                kept.append(hole_crop(picture, hole))
         if (seam := seam_score(image, hole)) is not None:
             edges.append(seam.edge)
             colours.append(seam.colour)
@@ -175,7 +175,7 @@ def _hole(config: ImageEvaluation, path: Path) -> Bool:
     return hole
 
 
-def _crop(image: Image, hole: Bool) -> Image:
+def hole_crop(image: Image, hole: Bool) -> Image:
     """The hole's bounding square, 128 px."""
     rows, columns = np.flatnonzero(hole.any(1)), np.flatnonzero(hole.any(0))
     side = min(max(np.ptp(rows) + 1, np.ptp(columns) + 1, LEAST_CROP), *image.shape[:2])

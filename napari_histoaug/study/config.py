@@ -92,6 +92,20 @@ class FilterConfig(Section):
     )
 
 
+class ImagesConfig(Section):
+    """Which pictures are judged beside the inpainted ones, and by which network."""
+
+    extractor: str = Field("auto", description="feature network, as evaluate.py takes it")
+    count: int = Field(64, ge=4, description="validation patches that are made again")
+    steps: int = Field(20, ge=1, description="of a synthesis")
+    autoencoders: dict[str, Path] = Field(
+        {}, description="name in the report, e.g. reconstruction-4: folder of an autoencoder"
+    )
+    generators: dict[str, str] = Field(
+        {}, description="name in the report, e.g. latent-4: name or folder of a generator"
+    )
+
+
 class StudyConfig(Section):
     """``training/study``: a whole study in one folder."""
 
@@ -101,6 +115,7 @@ class StudyConfig(Section):
     segmenter: SegmenterConfig = SegmenterConfig()
     filter: FilterConfig = FilterConfig()
     selection: SelectionConfig = SelectionConfig()
+    images: ImagesConfig = ImagesConfig()
     recipes: tuple[str, ...] = RECIPES
     ratios: tuple[int, ...] = Field((50, 100, 200), description="% of the real patches")
     compared_at: int = Field(100, description="% at which the recipes are compared")

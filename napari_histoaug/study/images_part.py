@@ -16,8 +16,11 @@ TITLES = {
     "latent-4": "whole patches, latent diffusion, 4 channels",
     "latent-8": "whole patches, latent diffusion, 8 channels",
     "inpainted": "inpainted",
+    "inpainted-donor": "inpainted, from real vessels",
+    "latent-12": "whole patches, latent diffusion, 12 channels",
     "reconstruction-4": "autoencoder alone, 4 channels",
     "reconstruction-8": "autoencoder alone, 8 channels",
+    "reconstruction-12": "autoencoder alone, 12 channels",
 }
 IMAGE_NOTE = (
     "KID is unbiased and the one to go by; FID of few pictures is biased upwards. Most pixels of "
@@ -31,12 +34,12 @@ def image_table(results: Results) -> str:
     """Distances of generated pictures from real ones, and the thesis's, marked as theirs."""
     images = {image["variant"]: image for image in results.content.get("images", [])}
     names = [*VARIANTS, *(name for name in images if name not in VARIANTS)]
-    head = ("pictures", *(title for _, title, _ in FIGURES), "N", "thesis, FID (theirs)")
+    head = ("pictures", *(t for _, t, _ in FIGURES), "N", "real", "beside", "thesis, FID (theirs)")
     rows = [
         [
             TITLES.get(name, name),
             *(_range(images.get(name, {}).get(key), digits) for key, _, digits in FIGURES),
-            str(images[name]["n"]) if name in images else NOTHING,
+            *(str(images.get(name, {}).get(key, NOTHING)) for key in ("n", "n_real", "against")),
             _theirs(results, name),
         ]
         for name in names
@@ -59,9 +62,7 @@ def _image_notes(results: Results, images: Mapping[str, Mapping[str, Any]]) -> s
         for e in told
         if e["variant"] != "inpainted"
     ]
-    made_by = sorted(
-        {f"{i.get('extractor')}, {str(i.get('extractor_sha256'))[:12]}" for i in images.values()}
-    )
+    made_by = sorted({f"{i.get('extractor')}; {i.get('lpips_network')}" for i in images.values()})
     notes = [
         IMAGE_NOTE,
         f"Features: {'; '.join(made_by)}." if made_by else "",

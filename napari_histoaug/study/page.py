@@ -171,7 +171,7 @@ def _pictures(errors: Sequence[Picture], samples: Sequence[Picture]) -> list[Sec
 
 def _making(results: Results) -> list[Section]:
     return [
-        Section("images", "Image quality", image_table(results)),
+        Section("images", "Image quality", f'<div class="wide">{image_table(results)}</div>'),
         Section("shares", "Share of vessel pixels", share_table(results)),
         Section("dropped", "Dropped before training", dropped_table(results)),
         Section("costs", "Costs", cost_table(results)),

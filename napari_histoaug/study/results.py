@@ -30,10 +30,11 @@ from napari_histoaug.study.cells import (
 )
 from napari_histoaug.study.choosing import CHOSEN
 from napari_histoaug.study.errors import StudyError
+from napari_histoaug.study.stages import COST, KEY
 from napari_histoaug.study.thesis import THESIS
 
 RESULTS = "results.json"
-POOLS, IMAGES, DATA, SPLITS, COST = "pools", "images", "data.json", "splits.json", "cost.json"
+POOLS, IMAGES, DATA, SPLITS = "pools", "images", "data.json", "splits.json"
 VARIANTS = (
     *("pixel", "latent-4", "latent-8", "inpainted"),
     *("reconstruction-4", "reconstruction-8"),
@@ -72,7 +73,11 @@ def collect(run: Path) -> Path:
     if not read:
         raise StudyError(f"{run} holds no scores; run the study first, or name its folder.")
     cells = [cell for cell, _ in read]
-    images = [read_json(path) for path in sorted((run / IMAGES).glob("*.json"))]
+    images = [
+        read_json(path)
+        for path in sorted((run / IMAGES).glob("*.json"))
+        if path.name not in (KEY, COST)
+    ]
     chosen, shares = _optional(run / CHOSEN), class_shares(run)
     content = {
         "cells": [record for _, record in read],

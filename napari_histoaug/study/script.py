@@ -103,6 +103,10 @@ def run_stage(config: StudyConfig, name: str, stop: Stopped) -> bool:
 
         write_choice(config.out)
         return True
+    if name == "images":
+        from napari_histoaug.study.imaging import judge_images
+
+        return judge_images(config, stop)
     if name == "report":
         from napari_histoaug.study.looking import look
         from napari_histoaug.study.provenance import leaks, write_provenance
@@ -144,4 +148,5 @@ def every(config: StudyConfig) -> Iterable[str]:
         yield from (f"cells/{name}", f"scores/validation/{name}")
     yield "chosen"
     yield from (f"scores/test/{name}" for name in (*first, *rest, *sweep))
+    yield "images"
     yield "report"
