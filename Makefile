@@ -9,7 +9,7 @@
 #   make bench     every script in benchmarks/
 #   make model-card  judge the bundled generator on held-out vessels (TILES=folder of the fields)
 #   make study     does augmentation help? a small study on the demo data (STUDY=another configuration)
-#   make docs      check the links of all pages and build them as HTML in docs/_build/
+#   make docs      check the links of all pages and build them as a site in docs/_build/site/
 #   make clean     remove what the targets above wrote, except the environment
 #
 # Settings (make VENV=... PYTHON=...):
@@ -58,7 +58,7 @@ SCREEN := $(if $(filter Linux,$(shell uname -s)),$(if $(DISPLAY),,xvfb-run -a -s
 .PHONY: help install install-demo system demo demo-full test test-qt5 test-qt6 soak lint bench model-card docs clean
 
 help:
-	@sed -n '3,12s/^#   //p' Makefile
+	@sed -n '3,13s/^#   //p' Makefile
 
 system:
 	@bash .ci/system-libraries
@@ -80,7 +80,7 @@ $(STAMPS)/demo: $(STAMPS)/torch pyproject.toml
 
 # torch-fidelity is what the metrics are tested against; the torchvision it asks for would replace torch.
 $(STAMPS)/dev: $(STAMPS)/demo
-	$(call install,-e '.[pyqt5$(,)pyqt6$(,)train$(,)dev]')
+	$(call install,-e '.[pyqt5$(,)pyqt6$(,)train$(,)dev$(,)docs]')
 	$(PIP) install --quiet --no-deps torch-fidelity==0.4.0
 	touch $@
 

@@ -26,9 +26,9 @@ from napari_histoaug.gui.demo_journey import Journey
 from napari_histoaug.slides.samples import fetch_sample
 
 SIZE = (1480, 940)
-FRAMES_WIDE = 720
+FRAMES_WIDE = 900
 STROKES = 6
-COLOURS = 256
+FORMING = 6  # frames while the tissue forms
 LEFT = 0.245  # of the window: napari's own layer list, not in the film
 
 
@@ -36,13 +36,12 @@ def main() -> None:
     """Make the journey once in each theme; the dark one is also filmed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "images")
-    parser.add_argument(
-        "--light-panels", type=Path, help="folder for the panels in the light theme"
-    )
+    parser.add_argument("--panels", type=Path, help="folder for a picture of every panel")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    take(options.out, "dark", "", options.out)
-    take(options.out, "light", "-light", options.light_panels)
+    take(options.out, "dark", "", options.panels)
+    if options.panels is not None:
+        take(options.panels, "light", "-light", options.panels)
 
 
 def take(out: Path, theme: str, ending: str, panels: Path | None) -> None:
@@ -58,31 +57,24 @@ def take(out: Path, theme: str, ending: str, panels: Path | None) -> None:
         journey = Journey(viewer, widget, Path(place))
         film: list[Image.Image] = []
         try:
-            widget.controller.settings.method = "draft"
             widget.controller.settings.keep_seed = True
             demo.open_slide_layer(journey, slide)
             settle(journey)
-            save(picture(viewer.window._qt_window), out / f"open{ending}.png")
+            save(picture(viewer.window._qt_window), out / f"open{ending}.jpg")
             paint(journey, film)
-            save(picture(viewer.window._qt_window), out / f"painted{ending}.png")
+            save(picture(viewer.window._qt_window), out / f"painted{ending}.jpg")
             generate(journey, film)
-            save(picture(viewer.window._qt_window), out / f"window{ending}.png")
+            save(picture(viewer.window._qt_window), out / f"window{ending}.jpg")
             if panels is not None:
                 panels.mkdir(parents=True, exist_ok=True)
                 take_panels(journey, panels, ending)
             keep(journey, film)
-            widget.export_panel.way_box.setCurrentIndex(2)
-            widget.controller.exporting.choose("patches")
-            widget.controller.set_folder("pairs")
-            settle(journey)
             if panels is not None:
-                save(picture(widget.export_panel), panels / f"panel-export{ending}.png")
-                save(picture(widget.review_panel), panels / f"panel-journal{ending}.png")
-                save(picture(widget.show_keys()), panels / f"keys{ending}.png")
+                take_rest(journey, panels, ending)
         finally:
             viewer.close()
     if theme == "dark":
-        animate(film, out / "vessel.gif")
+        animate(film, out / "vessel.webp")
 
 
 def paint(journey: Journey, film: list[Image.Image]) -> None:
@@ -90,6 +82,7 @@ def paint(journey: Journey, film: list[Image.Image]) -> None:
     journey.click("Paint here")
     canvas = journey.widget.controller.painting.canvas
     outline = demo.outlined(journey, demo.VENULE)
+    settle(journey)
     rows, columns = np.nonzero(outline)
     film.append(frame(journey))
     # from left to right, as a brush would
@@ -106,17 +99,18 @@ def generate(journey: Journey, film: list[Image.Image]) -> None:
     """Inpaint, and film what forms."""
     controller = journey.widget.controller
     journey.widget.generate_panel.run_button.click()
-    seen = 0
+    seen, forming = 0, []
 
     def ready() -> bool:
         nonlocal seen
-        if len(film) < 16 and controller.proposal is None:
-            seen += 1
-            if seen % 8 == 0:
-                film.append(frame(journey))
+        seen += 1
+        if seen % 10 == 0 and controller.proposal is None:
+            forming.append(frame(journey))
         return controller.proposal is not None
 
     journey.wait(ready, "Inpaint vessel")
+    chosen = np.linspace(0, len(forming) - 1, FORMING).round().astype(int)
+    film += [forming[index] for index in sorted(set(chosen))]
     settle(journey)
     film.append(frame(journey))
 
@@ -135,6 +129,22 @@ def take_panels(journey: Journey, out: Path, ending: str) -> None:
     widget = journey.widget
     for name in ("slide", "paint", "generate", "review"):
         save(picture(getattr(widget, f"{name}_panel")), out / f"panel-{name}{ending}.png")
+
+
+def take_rest(journey: Journey, out: Path, ending: str) -> None:
+    """What is unfolded or filled only later: options, patches, the list of edits, the keys."""
+    widget = journey.widget
+    widget.export_panel.way_box.setCurrentIndex(2)
+    widget.controller.exporting.choose("patches")
+    widget.controller.set_folder("pairs")
+    for panel in (widget.paint_panel, widget.generate_panel):
+        panel.advanced.expand(animate=False)
+    settle(journey)
+    for name in ("export", "paint", "generate"):
+        save(picture(getattr(widget, f"{name}_panel")), out / f"unfolded-{name}{ending}.png")
+    save(picture(widget.review_panel), out / f"panel-journal{ending}.png")
+    save(picture(journey.viewer.window._qt_window), out / f"unfolded{ending}.jpg")
+    save(picture(widget.show_keys()), out / f"keys{ending}.png")
 
 
 def settle(journey: Journey) -> None:
@@ -164,18 +174,23 @@ def picture(widget: QWidget) -> Image.Image:
 
 
 def save(image: Image.Image, path: Path) -> None:
-    """Write a picture with a palette: a third of the bytes, and the eye sees no difference."""
-    small = image.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE)
-    small.save(path, optimize=True)
+    """Write a picture as its name says; tissue as JPEG, without coarser colours for the text."""
+    options = {"quality": 88, "subsampling": 0} if path.suffix == ".jpg" else {}
+    image.save(path, optimize=True, **options)
 
 
 def animate(film: list[Image.Image], path: Path) -> None:
-    """Write the frames as a GIF that shows the first and the last ones longer."""
-    palette = film[-2].quantize(128)
-    frames = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in film]
-    durations = [900, *[220] * (len(frames) - 3), 1800, 2200]
-    frames[0].save(
-        path, save_all=True, append_images=frames[1:], duration=durations, loop=0, optimize=True
+    """Write the frames as an animated WebP: the strokes, the tissue forming, and time to look."""
+    forming = len(film) - STROKES - 3
+    durations = [1500, *[300] * (STROKES - 1), 1200, *[500] * forming, 2500, 2500]
+    film[0].save(
+        path,
+        save_all=True,
+        append_images=film[1:],
+        duration=durations,
+        loop=0,
+        quality=80,
+        method=6,
     )
 
 

@@ -51,7 +51,7 @@ ACTIONS = {
     "toggle": Action(
         None,
         "Show the slide as it was, or the result",
-        lambda c: c.why_not.review(),
+        lambda c: c.why_not.look(),
         lambda c: c.reviewing.toggle(),
     ),
     "undo": Action(

@@ -55,7 +55,8 @@ class AnnotationDesk(JobDesk):
 
     def __init__(self, viewer: ViewerModel, ask: Ask = ask_frame) -> None:
         super().__init__()
-        self.viewer = viewer
+        # napari hands plugins a proxy whose layers are never the same objects twice
+        self.viewer = viewer = getattr(viewer, "__wrapped__", viewer)
         self.new_class = ""
         self._ask = ask
         self._layer: Labels | None = None

@@ -19,7 +19,8 @@ from qtpy.QtWidgets import (
 
 from napari_histoaug.gui.annotation_desk import NO_ANNOTATIONS, AnnotationDesk
 from napari_histoaug.gui.jobs import Progress
-from napari_histoaug.gui.panels.common import WARNING, Panel, explain, note, row
+from napari_histoaug.gui.panels.common import Panel, explain, note, row
+from napari_histoaug.gui.warning_color import WarningStyle, warn
 
 READABLE = "Annotations (*.geojson *.json *.gz *.zip)"
 WRITABLE = "GeoJSON (*.geojson *.geojson.gz);;OME-Zarr label image (*.zarr)"
@@ -44,6 +45,7 @@ class AnnotationsWidget(QWidget):
         self._docked = False
         self._make_controls()
         self._lay_out()
+        self._warning_style = WarningStyle(self, self.desk.viewer)
         self._connect()
         self._refresh()
 
@@ -61,7 +63,7 @@ class AnnotationsWidget(QWidget):
         self.progress = note()
         self.cancel_button = QPushButton("Cancel")
         self.warning = note()
-        self.warning.setStyleSheet(WARNING)
+        warn(self.warning)
 
     def _lay_out(self) -> None:
         look, edit, save = Panel("Annotations"), Panel("Edit"), Panel("Save")

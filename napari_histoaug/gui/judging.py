@@ -15,7 +15,7 @@ from napari_histoaug.errors import HistoaugError
 if TYPE_CHECKING:
     from napari_histoaug.segmentation import Segmenter
 
-NO_REALISM = "Realism is not scored: there is no model for it here."
+NO_REALISM = "Realism: no model here."
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,7 @@ class Scores:
         """For a reader."""
         name = self.label.replace("_", " ")
         return (
-            f"The segmenter sees {name} in {self.found:.0%} of what was painted; "
-            f"{self.before:.0%} before."
+            f"Class: {name} seen in {self.found:.0%} of what was painted, {self.before:.0%} before."
         )
 
 
@@ -81,7 +80,7 @@ class SegmenterJudge:
             return segmenter
         found, was = (share_found(segmenter, image, hole, label, mpp) for image in (after, before))
         if found is None or was is None:
-            return f"The segmenter does not know the class {label.replace('_', ' ')}."
+            return f"Class: the segmenter does not know {label.replace('_', ' ')}."
         return Scores(label, found, was, segmenter.index.name)
 
 
@@ -92,11 +91,11 @@ def _segmenter(device: str) -> Segmenter | str:
 
     names = available_segmenters()
     if not names:
-        return "The class is not scored: there is no segmenter here."
+        return "Class: no segmenter here."
     try:
         return load_segmenter(DEFAULT if DEFAULT in names else names[0], device)
     except HistoaugError as error:
-        return f"The class is not scored: {error}"
+        return f"Class: {error}"
 
 
 def packaged_judge() -> Judge | None:

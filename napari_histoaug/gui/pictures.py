@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
+from PIL import Image
 from scipy import ndimage
 
 Look = Literal["result", "difference", "seam"]
@@ -101,5 +102,5 @@ def thumbnail(image: np.ndarray, side: int = 64) -> np.ndarray:
     """A small square picture of the middle of an image, uint8 (side, side, 3)."""
     least = min(image.shape[:2])
     top, left = ((n - least) // 2 for n in image.shape[:2])
-    at = ((np.arange(side) + 0.5) * least / side).astype(int)
-    return np.ascontiguousarray(image[top + at][:, left + at])
+    square = Image.fromarray(image[top : top + least, left : left + least])
+    return np.asarray(square.resize((side, side), Image.Resampling.BOX))

@@ -8,12 +8,12 @@ from napari_histoaug.errors import HistoaugError
 from napari_histoaug.gui.canvas import current_view
 from napari_histoaug.gui.geometry import Box, intersect
 from napari_histoaug.gui.session import SlideSession, session_of
+from napari_histoaug.gui.warning_color import warning_color
 
 if TYPE_CHECKING:
     from napari_histoaug.gui.controller import Controller
 
 WARNING = "Contains synthetic tissue"
-COLOR = (0.92, 0.5, 0.08, 1.0)  # seen on the box of the dark and of the light theme
 
 
 def shows_synthetic(session: SlideSession, view: Box) -> bool:
@@ -41,12 +41,14 @@ class SyntheticMark:
         for event in (self._events.center, self._events.zoom):
             event.connect(self.update)
         controller.changed.connect(self.update)
+        controller.viewer.events.theme.connect(self._recolor)
 
     def close(self) -> None:
         """Stop watching."""
         for event in (self._events.center, self._events.zoom):
             event.disconnect(self.update)
         self._controller.changed.disconnect(self.update)
+        self._controller.viewer.events.theme.disconnect(self._recolor)
 
     def update(self, event: Any = None) -> None:
         """Look at the view anew."""
@@ -71,14 +73,22 @@ class SyntheticMark:
                 continue
         return False
 
+    def _recolor(self, event: Any = None) -> None:
+        if self.shown:
+            self._overlay().color = warning_color(self._controller.viewer)
+
     def _write(self) -> None:
-        viewer = self._controller.viewer
-        canvas = getattr(viewer, "canvas", None)
-        # before napari 0.9 the viewer itself held the overlay
-        overlay = viewer.text_overlay if canvas is None else canvas.overlays.text
+        viewer, overlay = self._controller.viewer, self._overlay()
         if self.shown and not overlay.visible:
-            overlay.text, overlay.color, overlay.font_size = WARNING, COLOR, 12
+            overlay.text, overlay.font_size = WARNING, 12
+            overlay.color = warning_color(viewer)
             overlay.position = "top_right"
             overlay.visible = True
         elif not self.shown and overlay.text == WARNING:
             overlay.visible = False
+
+    def _overlay(self) -> Any:
+        viewer = self._controller.viewer
+        canvas = getattr(viewer, "canvas", None)
+        # before napari 0.9 the viewer itself held the overlay
+        return viewer.text_overlay if canvas is None else canvas.overlays.text

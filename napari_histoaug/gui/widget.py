@@ -17,6 +17,7 @@ from napari_histoaug.gui.panels.paint import PaintPanel
 from napari_histoaug.gui.panels.review import ReviewPanel
 from napari_histoaug.gui.panels.slide import SlidePanel
 from napari_histoaug.gui.preferences import preferences
+from napari_histoaug.gui.warning_color import WarningStyle
 
 if TYPE_CHECKING:
     from napari_histoaug.annotations import ClassTable
@@ -72,6 +73,7 @@ class HistoaugWidget(DockedPanels):
             self.export_panel,
         )
         self._lay_out()
+        self._warning_style = WarningStyle(self, controller.viewer)
         controller.changed.connect(self._refresh)
         self._refresh()
 

@@ -141,8 +141,8 @@ def test_a_segmenter_s_opinion_stands_beside_the_result(desk):
     np.testing.assert_array_equal(after, part.image)
     np.testing.assert_array_equal(hole, part.hole)
     assert rest == ["blood_vessel", desk.session.slide.mpp, "auto"]
-    assert "blood vessel in 75% of what was painted; 0% before" in panel.scores.text()
-    assert "there is no model for it" in panel.scores.text()
+    assert "blood vessel seen in 75% of what was painted, 0% before" in panel.scores.text()
+    assert "Realism: no model here." in panel.scores.text()
     assert "stand-in" in panel.scores.toolTip()
     making.engine = replace(making.engine, judge=lambda *_: "There is no segmenter here.")
     desk.run()

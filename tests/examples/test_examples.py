@@ -85,7 +85,7 @@ def test_extract_patches(run, slide):
 
 
 def test_train_a_tiny_model(run):
-    said = run(EXAMPLES / "train_tiny_model.py", 60)
+    said = run(EXAMPLES / "train_tiny_model.py", 16)
     assert float(said.split()[-1]) > 0.7
 
 

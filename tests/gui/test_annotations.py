@@ -324,7 +324,7 @@ def test_a_window_opens_annotations_onto_its_slide(
     layer = viewer.layers[-1]
     np.testing.assert_allclose(layer.scale, (0.5, 0.5))
     _, widget = viewer.window.add_plugin_dock_widget("napari-histoaug", "Annotations")
-    assert widget.desk.layer == layer
+    assert widget.desk.layer is layer  # not one of the proxy's copies
     # the widget sees the viewer through napari's proxy, which hides what is private
     widget.class_list.item(0).setCheckState(Qt.CheckState.Unchecked)
     assert layer.data[0][210, 110] == 2

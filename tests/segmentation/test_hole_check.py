@@ -58,7 +58,7 @@ def test_the_judge_takes_a_segmenter_that_is_there_and_says_when_none_is(tmp_pat
     monkeypatch.setattr(rooms, "PACKAGED", tmp_path / "packaged")
     monkeypatch.setattr(rooms, "user_segmenters", lambda: tmp_path / "own")
     ask = image, image, hole, "blood_vessel", (0.5, 0.5), "cpu"
-    assert SegmenterJudge()(*ask) == "The class is not scored: there is no segmenter here."
+    assert SegmenterJudge()(*ask) == "Class: no segmenter here."
     config = SegmentationUNetConfig(classes=1, encoder="resnet18", width=8, decoder=(8,) * 5)
     index = SegmenterIndex(
         name="small", classes=("blood_vessel",), mpp=(0.5, 0.5), patch=64, thresholds=(0.5,)
@@ -68,9 +68,9 @@ def test_the_judge_takes_a_segmenter_that_is_there_and_says_when_none_is(tmp_pat
     judge = SegmenterJudge()
     said = judge(*ask)
     assert (said.segmenter, said.found) == ("small", said.before)
-    assert judge(*ask[:3], "nerve", None, "cpu") == "The segmenter does not know the class nerve."
+    assert judge(*ask[:3], "nerve", None, "cpu") == "Class: the segmenter does not know nerve."
     (folder / "unet" / "config.json").write_text("{")
-    assert SegmenterJudge()(*ask).startswith("The class is not scored: ")
+    assert SegmenterJudge()(*ask).startswith("Class: ")
 
 
 def test_several_holes_have_one_score():

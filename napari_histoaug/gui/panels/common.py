@@ -17,8 +17,6 @@ from superqt import QCollapsible
 
 from napari_histoaug.gui.jobs import Progress
 
-WARNING = "color: #d9822b;"
-
 NEXT_STEP = "QPushButton:enabled { background-color: #2f6fb5; color: white; font-weight: bold; }"
 """Style of the one button a panel is about, while it can be clicked."""
 

@@ -8,7 +8,6 @@ from napari_histoaug.gui.controller import Controller
 from napari_histoaug.gui.jobs import Progress
 from napari_histoaug.gui.panels.common import (
     NEXT_STEP,
-    WARNING,
     Panel,
     explain,
     folded,
@@ -18,6 +17,7 @@ from napari_histoaug.gui.panels.common import (
 )
 from napari_histoaug.gui.panels.options import Options
 from napari_histoaug.gui.tasks import PACES, TASKS, task_of, verb
+from napari_histoaug.gui.warning_color import warn
 
 CANCEL = "Cancel"
 OWN_PACE = "As under Advanced"
@@ -99,9 +99,11 @@ class GeneratePanel(Panel):
         tip = "How carefully." if own else PACES[index].tip
         self.pace_box.setToolTip(f"{tip}\nMore evaluations take longer and often look better.")
         missing = controller.making.engine.missing
-        said = [controller.making.timing.said(settings), controller.device_said()]
-        self.estimate.setText(missing or " · ".join(part for part in said if part))
-        self.estimate.setStyleSheet(WARNING if missing else "")
+        device = controller.device_said()
+        said = [controller.making.timing.said(settings), f"on {device}" if device else ""]
+        self.estimate.setText(missing or ", ".join(part for part in said if part))
+        self.estimate.setVisible(bool(self.estimate.text()))
+        warn(self.estimate, bool(missing))
         self.estimate.setToolTip(
             "Measured on this machine with an ordinary vessel, once a session; and the device."
         )
@@ -110,7 +112,7 @@ class GeneratePanel(Panel):
         controller, busy = self._controller, self._ours()
         self.progress_bar.setVisible(busy)
         self.progress_label.setVisible(busy or bool(controller.sentence))
-        self.progress_label.setStyleSheet("" if busy or not controller.is_warning else WARNING)
+        warn(self.progress_label, not busy and controller.is_warning)
         if busy and not self._was_busy:
             self._show_progress("Starting…")
         elif not busy:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from napari_histoaug.edits import EditRecord, EditStore
 
 THUMB = 40
+ROWS = 4  # seen at once
 AT_ONCE = 4  # thumbnails read before the window lives again
 
 
@@ -32,7 +33,6 @@ class JournalList(QWidget):
         self.title = note()
         self.list = QListWidget()
         self.list.setIconSize(QSize(THUMB, THUMB))
-        self.list.setFixedHeight(4 * (THUMB + 4))
         self.list.setToolTip(
             "The edits of this slide, newest first; click one to go there and to compare it above."
         )
@@ -76,6 +76,7 @@ class JournalList(QWidget):
                 item.setIcon(self._pictures[record.id])
             self.list.addItem(item)
         self.list.blockSignals(False)
+        self.list.setFixedHeight(min(len(self._records), ROWS) * (THUMB + 4) + 4)
         self._later.start(0)
 
     def _read_some(self) -> None:

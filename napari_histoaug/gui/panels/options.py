@@ -23,7 +23,8 @@ from qtpy.QtWidgets import (
 
 from napari_histoaug.gui.controller import Controller
 from napari_histoaug.gui.model_cards import BUNDLED, ModelCard, known_models, read_card
-from napari_histoaug.gui.panels.common import WARNING, narrow, note, row
+from napari_histoaug.gui.panels.common import narrow, note, row
+from napari_histoaug.gui.warning_color import warn
 
 METHODS = {
     "pixel-time": "Every pixel has its own time; the model's own steps.",
@@ -200,7 +201,7 @@ class Options(QWidget):
             self.model_box.setCurrentText(model or BUNDLED)
         card = read_card(model)
         self.card.setText(card.text if isinstance(card, ModelCard) else card)
-        self.card.setStyleSheet("" if isinstance(card, ModelCard) else WARNING)
+        warn(self.card, not isinstance(card, ModelCard))
 
 
 def _spin(low: int, high: int) -> QSpinBox:

@@ -7,11 +7,12 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QLabel, QListWidget, QPushButto
 
 from napari_histoaug.gui.controller import Controller
 from napari_histoaug.gui.judging import NO_REALISM, Scores
-from napari_histoaug.gui.panels.common import NEXT_STEP, WARNING, Panel, explain, narrow, note, row
+from napari_histoaug.gui.panels.common import NEXT_STEP, Panel, explain, narrow, note, row
 from napari_histoaug.gui.panels.journal import JournalList, icon_of
 from napari_histoaug.gui.pictures import LOOKS, thumbnail
 from napari_histoaug.gui.proposal import Proposal
 from napari_histoaug.gui.synthetic_mark import WARNING as SYNTHETIC
+from napari_histoaug.gui.warning_color import warn
 
 THUMB = 48
 OPINION = (
@@ -28,7 +29,7 @@ class ReviewPanel(Panel):
         self._controller = controller
         self._proposal: Proposal | None = None
         self.mark = note(SYNTHETIC)
-        self.mark.setStyleSheet(WARNING)
+        warn(self.mark)
         self.mark.setToolTip("Somewhere in view are pixels that no scanner has seen.")
         self.strip = QListWidget()
         self.strip.setViewMode(QListWidget.ViewMode.IconMode)
@@ -120,7 +121,7 @@ class ReviewPanel(Panel):
         self.scores.setVisible(said is not None)
         if said is not None:
             sentence = said.sentence if isinstance(said, Scores) else said
-            self.scores.setText(f"{sentence} {NO_REALISM}")
+            self.scores.setText(f"{sentence}\n{NO_REALISM}")
             name = f"\nThe segmenter: {said.segmenter}." if isinstance(said, Scores) else ""
             self.scores.setToolTip(f"{OPINION}{name}")
 

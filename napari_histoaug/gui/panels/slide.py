@@ -9,8 +9,9 @@ from qtpy.QtWidgets import QComboBox, QPushButton
 
 from napari_histoaug.gui.controller import Controller
 from napari_histoaug.gui.jobs import Progress
-from napari_histoaug.gui.panels.common import WARNING, Panel, explain, note
+from napari_histoaug.gui.panels.common import Panel, explain, note
 from napari_histoaug.gui.session import SlideSession
+from napari_histoaug.gui.warning_color import warn
 
 WATCH_MILLISECONDS = 1000
 MOST_LISTED = 20
@@ -27,7 +28,7 @@ class SlidePanel(Panel):
         self.slide_box = QComboBox()
         self.facts = note()
         self.warning = note()
-        self.warning.setStyleSheet(WARNING)
+        warn(self.warning)
         self.back_button = QPushButton("Back to the last view")
         self.back_button.setToolTip("Look at the slide as when it was closed.")
         self.back_button.clicked.connect(lambda: controller.go_back())
