@@ -9,11 +9,12 @@ import napari.viewer
 
 from napari_histoaug.gui.compare_desk import CompareDesk
 from napari_histoaug.gui.docked import DockedPanels
-from napari_histoaug.gui.panels.common import WARNING, note
+from napari_histoaug.gui.panels.common import note
 from napari_histoaug.gui.panels.compare import ComparePanel
 from napari_histoaug.gui.panels.errors import ErrorPanel
 from napari_histoaug.gui.panels.find import FindPanel
 from napari_histoaug.gui.preferences import preferences
+from napari_histoaug.gui.warning_color import WarningStyle, warn
 
 
 class FindAndCompareWidget(DockedPanels):
@@ -46,6 +47,7 @@ class FindAndCompareWidget(DockedPanels):
         self.error_panel = ErrorPanel(desk)
         self._panels = (self.find_panel, self.compare_panel, self.error_panel)
         self.lay_out([self.news, *self._panels])
+        self._warning_style = WarningStyle(self, desk.viewer)
         desk.changed.connect(self._refresh)
         self._refresh()
 
@@ -53,7 +55,7 @@ class FindAndCompareWidget(DockedPanels):
         desk = self.desk
         self.news.setText(desk.sentence)
         self.news.setVisible(bool(desk.sentence))
-        self.news.setStyleSheet(WARNING if desk.is_warning else "")
+        warn(self.news, desk.is_warning)
         for panel in self._panels:
             panel.refresh()
         self.settle()

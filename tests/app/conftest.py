@@ -27,7 +27,7 @@ from napari_histoaug.gui.reader import slide_layer
 from napari_histoaug.gui.session import SlideSession, session_of
 from napari_histoaug.gui.widget import HistoaugWidget
 
-LONG = 20_000  # ms; never reached by a test that works
+LONG = 60_000  # ms; never reached by a test that works
 
 
 @dataclass

@@ -26,7 +26,6 @@ from napari_histoaug.gui.figures import REGION, SLIDE, VIEW
 from napari_histoaug.gui.jobs import Progress
 from napari_histoaug.gui.panels.common import (
     NEXT_STEP,
-    WARNING,
     Panel,
     explain,
     folded,
@@ -34,6 +33,7 @@ from napari_histoaug.gui.panels.common import (
     note,
     show_progress,
 )
+from napari_histoaug.gui.warning_color import warn
 
 COMPARE, CANCEL = "Compare", "Cancel"
 FILE, FOLDER = "A file…", "An OME-Zarr folder…"
@@ -77,7 +77,7 @@ class ComparePanel(Panel):
         self.progress_bar.setFixedHeight(6)
         self.progress_label = note()
         self.stale = note(STALE)
-        self.stale.setStyleSheet(WARNING)
+        warn(self.stale)
         self.figures = FigureTable(self._desk)
 
     def _lay_out(self) -> None:

@@ -20,7 +20,6 @@ from napari_histoaug.gui.finding import SCOPES
 from napari_histoaug.gui.jobs import Progress
 from napari_histoaug.gui.panels.common import (
     NEXT_STEP,
-    WARNING,
     Panel,
     explain,
     narrow,
@@ -29,6 +28,7 @@ from napari_histoaug.gui.panels.common import (
     show_progress,
 )
 from napari_histoaug.gui.segmenters import BUNDLED, known_segmenters, missing, said
+from napari_histoaug.gui.warning_color import warn
 
 FIND, CANCEL = "Find vessels", "Cancel"
 OUTLINES = "GeoJSON for QuPath (*.geojson)"
@@ -122,7 +122,7 @@ class FindPanel(Panel):
         explain(self.region_button, region, self._desk.why_not_slide())
         lacking = missing(settings.model)
         self.facts.setText(lacking or said(settings.model))
-        self.facts.setStyleSheet(WARNING if lacking else "")
+        warn(self.facts, bool(lacking))
         for widget in (self.progress_bar, self.progress_label):
             widget.setVisible(finding.running)
         if finding.running:
