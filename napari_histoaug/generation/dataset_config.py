@@ -62,6 +62,9 @@ class DatasetConfig(Section):
     )
     strength: float = Field(0.6, gt=0, le=1, description="how far a donor is noised")
     model: str | None = Field(None, description="name or folder; the bundled one if omitted")
+    data_set: str | None = Field(
+        None, description="of those the model was taught on, the one whose look is wanted"
+    )
     device: str = "auto"
     method: str = Field("pixel-time", description="pixel-time, repaint, langevin, or a preset")
     steps: int | None = Field(None, ge=1)

@@ -44,7 +44,7 @@ def launched() -> tuple[list[str], list[str]]:
 def make_dataset(config: DatasetConfig, stop: Callable[[], bool]) -> Path:
     """Make this shard's pairs; returns the folder."""
     say(f"writing to {config.out}, shard {config.shard}")
-    generator = load_generator(config.model, config.device)
+    generator = load_generator(config.model, config.device).like(config.data_set)
 
     def progress(done: int, total: int, pace: float) -> None:
         if done % 10 == 0 or done == total:

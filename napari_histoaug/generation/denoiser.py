@@ -112,7 +112,10 @@ class Denoiser:
         x = x.contiguous(memory_format=torch.channels_last)
         with torch.inference_mode(), autocast(self.generator.device):
             labels, maps = self._conditions(rows, (x.shape[2], x.shape[3]))
-            out = self.generator.unet(x, t, hole, labels, maps=maps)
+            told = torch.tensor(
+                [tell * self.generator.data_set_value for _, tell in rows], device=x.device
+            )
+            out = self.generator.unet(x, t, hole, labels, told, maps)
         self.evaluations += 1
         return out
 

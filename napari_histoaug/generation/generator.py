@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import platformdirs
@@ -41,6 +41,8 @@ class Generator:
         Of the folder's files, for provenance.
     device : torch.device
         Where the networks are.
+    data_set : str or None
+        Whose look what is made shall have; one of `index.data_sets`. None: not told.
     """
 
     unet: SpadeUNet
@@ -49,6 +51,7 @@ class Generator:
     index: GeneratorIndex
     sha256: str
     device: torch.device
+    data_set: str | None = None
 
     @property
     def name(self) -> str:
@@ -84,6 +87,27 @@ class Generator:
     def stride(self) -> int:
         """Sides of the network's windows are multiples of this many pixels."""
         return self.factor * self.unet.stride
+
+    def like(self, data_set: str | None) -> Generator:
+        """The same networks, told which of their data sets tissue is to look like.
+
+        Raises
+        ------
+        GenerationError
+            When they were not taught on it.
+        """
+        if data_set is not None and data_set not in self.index.data_sets:
+            known = ", ".join(self.index.data_sets) or "only one, which has no name"
+            raise GenerationError(
+                f"The model {self.name} was not taught on the data set {data_set!r}; it knows "
+                f"{known}."
+            )
+        return replace(self, data_set=data_set)
+
+    @property
+    def data_set_value(self) -> int:
+        """What the network is told of the data set: 1 + its index, 0 = nothing."""
+        return 0 if self.data_set is None else 1 + self.index.data_sets.index(self.data_set)
 
     def value_of(self, label: str) -> int:
         """Return the label-mask value of a class name; 0 for "background" or "tissue".

@@ -62,6 +62,11 @@ class DataConfig(Section):
     mpp: float = Field(0.5, gt=0, description="micrometres per pixel of the fields")
     crop: int = Field(256, ge=32, description="side of a training example, pixels")
     vessel_share: float = Field(0.6, ge=0, le=1, description="share of examples around vessels")
+    data_sets: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict,
+        description="data sets by name and the cases of each; a diffusion network learns to tell "
+        "them apart. training/combine_data_sets.py makes one folder of several",
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> DataConfig:
@@ -75,6 +80,26 @@ class DataConfig(Section):
         elif not (self.train_cases and self.validation_cases):
             raise ValueError("tiles need train_cases and validation_cases")
         return self
+
+    @model_validator(mode="after")
+    def _every_case_in_one_set(self) -> DataConfig:
+        if not self.data_sets:
+            return self
+        if self.manifest is not None:
+            raise ValueError("data_sets belong to tiles")
+        named = [case for cases in self.data_sets.values() for case in cases]
+        for case in (*self.train_cases, *self.validation_cases):
+            if named.count(case) != 1:
+                raise ValueError(f"the case {case} must be in exactly one of data_sets")
+        return self
+
+    def numbered_sets(self) -> dict[str, int]:
+        """The data set of each case: 1 + its index; empty when there is only one."""
+        return {
+            case: number
+            for number, cases in enumerate(self.data_sets.values(), start=1)
+            for case in cases
+        }
 
     @model_validator(mode="after")
     def _no_case_does_both(self) -> DataConfig:

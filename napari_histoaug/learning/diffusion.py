@@ -53,7 +53,8 @@ class DiffusionTask(Task):
         -------
         dict
             "x0" float32 (B, C, H / factor, W / factor), "noise" of the same shape; "labels" float32
-            (B, classes + 2, H, W); "hole" bool (B, 1, H / factor, W / factor); "t" int64 (B,).
+            (B, classes + 2, H, W); "hole" bool (B, 1, H / factor, W / factor); "t" int64 (B,);
+            "data_set" int64 (B,), 0 = not told.
         """
         return self._cut(self.train, examples, self.config.full_share)
 
@@ -73,7 +74,7 @@ class DiffusionTask(Task):
         full_share: float,
     ) -> dict[str, npt.NDArray[np.generic]]:
         c, f = self.config, tissue.factor
-        x0, labels = tissue.cut(rng, c.data.crop)
+        x0, labels, data_set = tissue.cut_known(rng, c.data.crop)
         hole = training_hole(rng, labels, f * c.model.unshuffle, full_share)
         drop = bool(rng.random() < c.label_drop)
         # Stratified over the batch: the same distribution with less noise in the gradient.
@@ -85,6 +86,8 @@ class DiffusionTask(Task):
             "hole": hole[None, ::f, ::f],
             "t": np.asarray(int(t), np.int64),
             "noise": rng.standard_normal(x0.shape, dtype=np.float32),
+            # Where no label is told the data set is not either: a network for unknown tissue.
+            "data_set": np.asarray(0 if drop else data_set, np.int64),
         }
 
     def loss(self, model: nn.Module, batch: Batch, step: int) -> StepLoss:
@@ -96,7 +99,7 @@ class DiffusionTask(Task):
         level = self.schedule.gather(t)
         x = torch.where(hole, add_noise(x0, noise, level), x0)
         x = x.contiguous(memory_format=torch.channels_last)
-        out = model(x, t, hole, batch["labels"]).float()
+        out = model(x, t, hole, batch["labels"], batch["data_set"]).float()
         target = velocity(x0, noise, level) if self.config.model.prediction == "v" else noise
         errors = F.mse_loss(out, target, reduction="none").mean(1, keepdim=True)
         # Every example counts the same, however small its hole.
@@ -127,7 +130,7 @@ class DiffusionTask(Task):
 
         def denoise(x: Tensor, t: Tensor, where: Tensor) -> Tensor:
             x = x.contiguous(memory_format=torch.channels_last)
-            out = model(x, t, where, labels).float()
+            out = model(x, t, where, labels, batch["data_set"]).float()
             level = self.schedule.gather(t)
             return noise_from_velocity(x, out, level) if c.model.prediction == "v" else out
 
@@ -167,7 +170,11 @@ def min_snr_weights(alpha_bar: Tensor, gamma: float, prediction: str) -> Tensor:
 def new_unet(config: DiffusionTraining, tissue: Tissue) -> SpadeUNet:
     """Build the network, with the number of channels that the tissue has."""
     shape = config.model.model_copy(
-        update={"channels": tissue.facts.channels, "classes": len(config.data.classes)}
+        update={
+            "channels": tissue.facts.channels,
+            "classes": len(config.data.classes),
+            "datasets": len(config.data.data_sets),
+        }
     )
     torch.manual_seed(config.loop.seed)
     try:

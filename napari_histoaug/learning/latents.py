@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from napari_histoaug.learning.tissue import (
     Region,
     Tissue,
     TissueError,
+    case_of,
     read_field,
     turn,
 )
@@ -169,9 +170,11 @@ def latent_tissue(
     factor: int,
     statistics: LatentStatistics | None = None,
     vessel_share: float = 0.6,
+    data_sets: Mapping[str, int] | None = None,
 ) -> tuple[Tissue, LatentStatistics]:
     """Load the cached latents of `fields`, normalised by `statistics` (measured here when None).
 
+    `data_sets` says which data set a case belongs to, see :class:`Region`.
     Label maps are read afresh, so better labels need no new encoding.
 
     Raises
@@ -191,7 +194,8 @@ def latent_tissue(
     regions = []
     for path, copy, states in cached:
         masks = pieces_of(read_field(path, labels)[1], turns_of(path, copy))
+        data_set = (data_sets or {}).get(case_of(path), 0)
         for state, mask in zip(states, masks, strict=True):
             normal = (state.astype(np.float32) - mean) / std
-            regions.append(Region(normal.astype(np.float16), mask))
+            regions.append(Region(normal.astype(np.float16), mask, data_set))
     return Tissue(regions, factor, vessel_share), statistics

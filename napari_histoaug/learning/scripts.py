@@ -106,6 +106,7 @@ def fit_diffusion(config: DiffusionTraining, stop: Callable[[], bool] = never) -
     index = GeneratorIndex(
         name=config.name or config.loop.out.name,
         classes=config.data.classes,
+        data_sets=tuple(config.data.data_sets),
         mpp=(config.data.mpp, config.data.mpp),
         patch=config.data.crop,
         sampling=config.sampling,

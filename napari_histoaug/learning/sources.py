@@ -39,7 +39,7 @@ def pixels(data: DataConfig, *, generated: bool = True) -> tuple[Tissue, Tissue]
         return train, patch_tissue(data, data.split.validation, most=most)
     tiles = _tiles(data)
     train, held_out = (
-        pixel_tissue(tiles, data.labels, cases, data.vessel_share)
+        pixel_tissue(tiles, data.labels, cases, data.vessel_share, data.numbered_sets())
         for cases in (data.train_cases, data.validation_cases)
     )
     return train, held_out
@@ -78,8 +78,9 @@ def _latent_fields(
     cache_latents(autoencoder, checks, cache, progress=progress)
     cache_latents(autoencoder, fields, cache, copies=config.copies, progress=progress)
     factor, share = autoencoder.factor, d.vessel_share
-    train, statistics = latent_tissue(cache, fields, d.labels, factor, vessel_share=share)
-    held_out, _ = latent_tissue(cache, checks, d.labels, factor, statistics, share)
+    sets = d.numbered_sets()
+    train, statistics = latent_tissue(cache, fields, d.labels, factor, None, share, sets)
+    held_out, _ = latent_tissue(cache, checks, d.labels, factor, statistics, share, sets)
     return train, held_out, statistics
 
 

@@ -8,7 +8,7 @@ are held in memory; patches of a manifest are read as they are asked for.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -90,10 +90,14 @@ def turn(array: npt.NDArray[np.generic], which: int) -> npt.NDArray[np.generic]:
 
 @dataclass(frozen=True)
 class Region:
-    """A piece of tissue: `state` (H / factor, W / factor, C) and `labels` (H, W) uint8."""
+    """A piece of tissue: `state` (H / factor, W / factor, C) and `labels` (H, W) uint8.
+
+    `data_set` is 1 + the index of the data set it belongs to, 0 where there is only one.
+    """
 
     state: npt.NDArray[np.generic]
     labels: npt.NDArray[np.uint8]
+    data_set: int = 0
 
 
 class Regions(Protocol):
@@ -213,6 +217,12 @@ class Tissue:
             Pixels in [-1, 1], or latents as they are.
         labels : uint8, (size, size)
         """
+        return self.cut_known(rng, size)[:2]
+
+    def cut_known(
+        self, rng: np.random.Generator, size: int
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8], int]:
+        """Cut one example as :meth:`cut` does; also returns its data set, see :class:`Region`."""
         region, y, x = self._place(rng, size)
         f = self.factor
         state = region.state[y // f : (y + size) // f, x // f : (x + size) // f]
@@ -220,8 +230,9 @@ class Tissue:
         if state.dtype == np.uint8:
             which = int(rng.integers(8))
             state, labels = turn(state, which), turn(labels, which).astype(np.uint8)
-            return np.moveaxis(state, 2, 0).astype(np.float32) / 127.5 - 1, labels
-        return np.moveaxis(state, 2, 0).astype(np.float32), labels
+            pixels = np.moveaxis(state, 2, 0).astype(np.float32) / 127.5 - 1
+            return pixels, labels, region.data_set
+        return np.moveaxis(state, 2, 0).astype(np.float32), labels, region.data_set
 
     def _place(self, rng: np.random.Generator, size: int) -> tuple[Region, int, int]:
         labelled = self.facts.labelled
@@ -246,8 +257,16 @@ def _spots(region: Region) -> npt.NDArray[np.int64]:
 
 
 def pixel_tissue(
-    tiles: Path, labels: Path | None, cases: Sequence[str], vessel_share: float = 0.6
+    tiles: Path,
+    labels: Path | None,
+    cases: Sequence[str],
+    vessel_share: float = 0.6,
+    data_sets: Mapping[str, int] | None = None,
 ) -> Tissue:
-    """Read every field of `cases` as pixels."""
-    regions = [Region(*read_field(path, labels)) for path in find_fields(tiles, cases)]
+    """Read every field of `cases` as pixels; `data_sets` says which one a case belongs to."""
+    known = data_sets or {}
+    regions = [
+        Region(*read_field(path, labels), known.get(case_of(path), 0))
+        for path in find_fields(tiles, cases)
+    ]
     return Tissue(regions, vessel_share=vessel_share)

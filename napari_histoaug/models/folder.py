@@ -49,6 +49,9 @@ class GeneratorIndex(BaseModel):
     patch: int = Field(256, ge=32, description="side it was taught at, pixels")
     sampling: SamplingDefaults = SamplingDefaults()
     latents: LatentStatistics | None = None
+    data_sets: tuple[str, ...] = Field(
+        (), description="names of the data sets that the network tells apart"
+    )
     attribution: str = ""
 
 

@@ -20,6 +20,7 @@ from napari_histoaug.generation import inpaint, load_generator
 from napari_histoaug.generation.dataset_config import DatasetConfig
 from napari_histoaug.learning.autoencoder import hue_loss
 from napari_histoaug.learning.batches import Batch, Examples
+from napari_histoaug.learning.combining import CombineConfig
 from napari_histoaug.learning.config import (
     AutoencoderTraining,
     ConfigError,
@@ -76,6 +77,7 @@ def kind_of(name: str, content: dict[str, dict]) -> type[BaseModel]:
     """Which script a shipped configuration is for."""
     others = {
         "apply-filter": FilterApplication,
+        "combine": CombineConfig,
         "teach-filter": FilterTraining,
         "evaluate-images": ImageEvaluation,
         "evaluate-segmentation": SegmentationEvaluation,
