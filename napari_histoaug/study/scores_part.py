@@ -31,7 +31,7 @@ from napari_histoaug.study.statistics import (
     difference,
     over_seeds,
 )
-from napari_histoaug.study.verdict import judge
+from napari_histoaug.study.verdict import judge, unsure
 
 HEADS = ("Dice", "precision", "recall")  # of FIGURES
 NOTHING = "–"
@@ -152,8 +152,9 @@ def theirs(results: Results, draws: int) -> str:
 def _moved(value: Difference | None) -> str:
     if value is None:
         return NOTHING
-    word = "rose" if value.rose else "fell" if value.fell else "not told apart from nothing"
-    return f"{word} ({value.interval.value:+.3f})"
+    if value.rose or value.fell:
+        return f"{'rose' if value.rose else 'fell'} ({value.interval.value:+.3f})"
+    return f"{value.interval.value:+.3f}, {unsure(value)}"
 
 
 def case_table(results: Results, split: Split) -> str:

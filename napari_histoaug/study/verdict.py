@@ -11,6 +11,7 @@ such a difference vary (:class:`~napari_histoaug.study.statistics.Difference`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -134,7 +135,16 @@ def _moved(value: Difference) -> str:
         return f"rose by {value.interval.value:.3f} {_bounds(value)}"
     if value.fell:
         return f"fell by {-value.interval.value:.3f} {_bounds(value)}"
-    return f"changed by {value}, which is not told apart from nothing"
+    return f"changed by {value}, {unsure(value)}"
+
+
+def unsure(value: Difference) -> str:
+    """Why a difference neither rose nor fell."""
+    if value.interval.low <= 0 <= value.interval.high:
+        return "which is not told apart from nothing"
+    if math.isinf(value.spread):
+        return "from too few seeds to tell"
+    return "which the seeds alone can do"
 
 
 def _bounds(value: Difference) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from napari_histoaug.study.pictures import (
 from napari_histoaug.study.report import write_report
 from napari_histoaug.study.results import collect, read_results
 from napari_histoaug.study.statistics import Difference
-from napari_histoaug.study.verdict import decide, judge
+from napari_histoaug.study.verdict import decide, judge, unsure
 
 from .conftest import record, write_scores
 
@@ -168,6 +169,12 @@ def test_the_rule() -> None:
     assert answer(small, up, up) == "did not help"
     assert answer(unsure, up, up) == "cannot tell"
     assert answer(seeds, up, up) == "cannot tell"
+
+
+def test_what_neither_rose_nor_fell_says_why() -> None:
+    assert unsure(change(0.01, -0.02, 0.04)) == "which is not told apart from nothing"
+    assert unsure(change(0.05, 0.02, 0.08, spread=0.06)) == "which the seeds alone can do"
+    assert unsure(change(0.05, 0.02, 0.08, math.inf)) == "from too few seeds to tell"
 
 
 def test_a_missing_arm_cannot_tell(run: Path) -> None:
