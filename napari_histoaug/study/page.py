@@ -35,7 +35,8 @@ ERRORS_NOTE = (
     "by the change of their Dice, not by looks; disputed vessels are not coloured."
 )
 SAMPLES_NOTE = (
-    "The first pairs of each recipe, not picked by looks; below, with the outline of the label."
+    "Pairs evenly spaced in the list of each recipe, not picked by looks: what was generated, "
+    "and below with the outlines of the label. A removed vessel has none."
 )
 TITLE = "Does augmentation help?"
 

@@ -15,17 +15,19 @@ from PIL import Image
 from scipy import ndimage
 
 from napari_histoaug.generation.dataset import LABELS, TILES
-from napari_histoaug.learning.tissue import RIM
+from napari_histoaug.learning.tissue import RIM, read_field
 from napari_histoaug.metrics import Confusion
 from napari_histoaug.segmentation.error_map import COLOURS, Outcome, error_map
 from napari_histoaug.study.cells import REAL, RECIPES, Arm, Cell, by_arm, in_order, name_of
+from napari_histoaug.study.image_quality import evenly, made_hole
 
 Pixels = npt.NDArray[np.uint8]
 Bool = npt.NDArray[np.bool_]
 PALETTE = COLOURS["thesis"]
 STRENGTH = 0.5  # of the colour over the tissue
 SIDE = 380  # px, of a picture of a field
-SAMPLE, SAMPLES = 160, 4  # px of a generated pair; pairs shown of a recipe
+SAMPLE, SAMPLES = 136, 4  # px of a generated pair; pairs shown of a recipe
+WINDOW, GAP = 144, 4  # px of the tissue that is shown of a pair; px between pictures
 QUALITY = 82
 
 
@@ -151,19 +153,35 @@ def with_rim(image: Pixels, mask: Bool, width: int, colour: tuple[int, int, int]
 
 
 def sample_pictures(pools: Path) -> list[Picture]:
-    """The first pairs of each pool, not picked by looks: above the picture, below its label."""
+    """Pairs evenly spaced in each pool: what was generated, then its label."""
     pictures = []
     found = {path.name: path for path in pools.glob("*") if (path / TILES).is_dir()}
     for pool in (found[name] for name in in_order(found)):
         columns = []
-        for path in sorted((pool / TILES).glob("*.png"))[:SAMPLES]:
-            with Image.open(path) as tile, Image.open(pool / LABELS / path.name) as labels:
-                image, mask = np.asarray(tile.convert("RGB")), np.asarray(labels) % RIM > 0
-            drawn = with_rim(image, mask, 1, PALETTE[Outcome.TRUE_POSITIVE])
-            columns.append(np.vstack([small(image, SAMPLE), small(drawn, SAMPLE)]))
+        for path in evenly(sorted((pool / TILES).glob("*.png")), SAMPLES):
+            image, labels = read_field(path, pool / LABELS)
+            box = _around(made_hole(labels), WINDOW)
+            plain = image[box]
+            drawn = with_rim(plain, labels[box] % RIM > 0, 1, PALETTE[Outcome.TRUE_POSITIVE])
+            columns.append(np.vstack([_framed(small(each, SAMPLE)) for each in (plain, drawn)]))
         if columns:
             pictures.append(Picture(RECIPES.get(pool.name, pool.name), np.hstack(columns)))
     return pictures
+
+
+def _around(hole: Bool, side: int) -> tuple[slice, slice]:
+    """A square of `side` around a hole, inside the picture; its middle where there is no hole."""
+    rows, columns = np.nonzero(hole if hole.any() else np.ones_like(hole))
+    corner = [
+        int(np.clip((at.min() + at.max() + 1 - side) // 2, 0, max(0, length - side)))
+        for at, length in ((rows, hole.shape[0]), (columns, hole.shape[1]))
+    ]
+    return slice(corner[0], corner[0] + side), slice(corner[1], corner[1] + side)
+
+
+def _framed(image: Pixels) -> Pixels:
+    """With a white gap to its right and below."""
+    return np.pad(image, ((0, GAP), (0, GAP), (0, 0)), constant_values=255)
 
 
 def small(image: Pixels, side: int) -> Pixels:
