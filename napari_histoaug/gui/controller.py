@@ -171,7 +171,7 @@ class Controller(JobDesk):
         """Put the canvas over the view and take the brush."""
         slide_layer, session = self.needed_slide()
         self.painting.paint_here(slide_layer, session, self.classes, self.label_value)
-        self.reviewing.result_layer(slide_layer, session)  # now, while nobody waits for a result
+        self._get_ready(slide_layer, session)
         self.making.timing.start()
         self.changed.emit()
 
@@ -181,9 +181,14 @@ class Controller(JobDesk):
         slide_layer, session = self.needed_slide()
         color = self.classes.color_of(self.settings.label)
         self.painting.draw_outlines(slide_layer, session, color)
-        self.reviewing.result_layer(slide_layer, session)
+        self._get_ready(slide_layer, session)
         self.making.timing.start()
         self.changed.emit()
+
+    def _get_ready(self, slide_layer: Image, session: SlideSession) -> None:
+        """Make what a result needs now, while nobody waits for one."""
+        self.reviewing.result_layer(slide_layer, session)
+        self.mark.warm_up()
 
     # ---- generate ------------------------------------------------------------------------------
 

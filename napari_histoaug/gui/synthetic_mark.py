@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from qtpy.QtCore import QTimer
+
 from napari_histoaug.errors import HistoaugError
 from napari_histoaug.gui.canvas import current_view
 from napari_histoaug.gui.geometry import Box, intersect
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from napari_histoaug.gui.controller import Controller
 
 WARNING = "Contains synthetic tissue"
+COOLING_MILLISECONDS = 500
 
 
 def shows_synthetic(session: SlideSession, view: Box) -> bool:
@@ -37,14 +40,41 @@ class SyntheticMark:
     def __init__(self, controller: Controller) -> None:
         self._controller = controller
         self.shown = False
+        self._is_warm = self._boxed = False
+        self._cooling = QTimer()
+        self._cooling.setSingleShot(True)
+        self._cooling.timeout.connect(self._cool)
         self._events = controller.viewer.camera.events
         for event in (self._events.center, self._events.zoom):
             event.connect(self.update)
         controller.changed.connect(self.update)
         controller.viewer.events.theme.connect(self._recolor)
 
+    def warm_up(self) -> None:
+        """Have the letters made before they are needed: the first time, they stop the window."""
+        overlay = self._overlay()
+        if not self._is_warm and not overlay.visible:
+            self._is_warm = True
+            self._dress(overlay)
+            self._boxed = getattr(overlay, "box", False)
+            if self._boxed:
+                overlay.box = False
+            overlay.opacity, overlay.visible = 0.0, True
+            self._cooling.start(COOLING_MILLISECONDS)
+
+    def _cool(self) -> None:
+        overlay = self._overlay()
+        overlay.opacity, overlay.visible = 1.0, self.shown
+        if self._boxed:
+            overlay.box = True
+
+    def _dress(self, overlay: Any) -> None:
+        overlay.text, overlay.font_size, overlay.position = WARNING, 12, "top_right"
+        overlay.color = warning_color(self._controller.viewer)
+
     def close(self) -> None:
         """Stop watching."""
+        self._cooling.stop()
         for event in (self._events.center, self._events.zoom):
             event.disconnect(self.update)
         self._controller.changed.disconnect(self.update)
@@ -78,11 +108,9 @@ class SyntheticMark:
             self._overlay().color = warning_color(self._controller.viewer)
 
     def _write(self) -> None:
-        viewer, overlay = self._controller.viewer, self._overlay()
+        overlay = self._overlay()
         if self.shown and not overlay.visible:
-            overlay.text, overlay.font_size = WARNING, 12
-            overlay.color = warning_color(viewer)
-            overlay.position = "top_right"
+            self._dress(overlay)
             overlay.visible = True
         elif not self.shown and overlay.text == WARNING:
             overlay.visible = False

@@ -9,6 +9,7 @@ from napari_histoaug.gui.jobs import Progress
 from napari_histoaug.gui.panels.common import (
     NEXT_STEP,
     Panel,
+    apart,
     explain,
     folded,
     narrow,
@@ -45,6 +46,8 @@ class GeneratePanel(Panel):
         self.progress_bar.setTextVisible(False)
         self.progress_bar.setFixedHeight(6)
         self.progress_label = note()
+        for widget in (self.progress_bar, self.progress_label):
+            apart(widget)
         self.options = Options(controller)
         tip = "Variants, seed, real vessels, method, device and model."
         self.advanced = folded("Advanced", self.options, tip)
