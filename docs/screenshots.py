@@ -4,6 +4,9 @@ Run under a display or a virtual one, with the bundled network::
 
     xvfb-run -a -s "-screen 0 1600x1000x24" python docs/screenshots.py [--out docs/images]
 
+``--compare FIELD TRUTH`` takes the pictures of *Find and compare* instead: a JPEG field of 0.5 µm a
+pixel that is outlined completely, and its outlines.
+
 Slide (the public sample), place, outline and seeds are fixed, so that the same versions make the
 same pictures but for the seconds they show.
 """
@@ -14,6 +17,7 @@ import argparse
 import shutil
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from napari.utils.notifications import notification_manager
@@ -24,6 +28,11 @@ from qtpy.QtWidgets import QWidget
 from napari_histoaug.gui import demo_journey as demo
 from napari_histoaug.gui.demo_journey import Journey
 from napari_histoaug.slides.samples import fetch_sample
+
+if TYPE_CHECKING:
+    import napari
+
+    from napari_histoaug.gui.compare_desk import CompareDesk
 
 SIZE = (1480, 940)
 FRAMES_WIDE = 900
@@ -37,8 +46,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "images")
     parser.add_argument("--panels", type=Path, help="folder for a picture of every panel")
+    parser.add_argument("--compare", type=Path, nargs=2, metavar=("FIELD", "TRUTH"))
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
+    if options.compare is not None:
+        for theme, ending in (("dark", ""), ("light", "-light")):
+            take_comparison(*options.compare, options.out, theme, ending)
+        return
     take(options.out, "dark", "", options.panels)
     if options.panels is not None:
         take(options.panels, "light", "-light", options.panels)
@@ -75,6 +89,82 @@ def take(out: Path, theme: str, ending: str, panels: Path | None) -> None:
             viewer.close()
     if theme == "dark":
         animate(film, out / "vessel.webp")
+
+
+def take_comparison(field: Path, truth: Path, out: Path, theme: str, ending: str) -> None:
+    """Find the vessels of a field, compare them with its outlines, and go to an error."""
+    import napari
+
+    from napari_histoaug.gui.annotation_reader import ask_frame, layer_data, load
+    from napari_histoaug.gui.reader import slide_layer
+
+    with tempfile.TemporaryDirectory() as place:
+        slide = as_slide(field, Path(place) / "slide.tif")
+        viewer = napari.Viewer(title="napari", show=True)
+        viewer.theme = theme
+        viewer.window.resize(*SIZE)
+        _, widget = viewer.window.add_plugin_dock_widget(demo.PLUGIN, "Find and compare")
+        desk = widget.desk
+        try:
+            arrays, settings, _ = slide_layer(slide)
+            layer = viewer.add_image(arrays, **settings)
+            data, settings, _ = layer_data(load(truth, layer, ask_frame).view, layer)
+            viewer.add_labels(data, **settings).visible = False
+            viewer.layers.selection.active = layer
+            viewer.reset_view()
+            desk.finding.set("scope", "slide")
+            desk.comparing.set("complete", True)
+            widget.find_panel.run_button.click()
+            while desk.finding.found is None or desk.finding.found.live.looked_at.sum() < 2:
+                demo.live(0.1)
+            grab(viewer, out / f"finding{ending}.jpg")
+            wait_for(desk)
+            widget.compare_panel.run_button.click()
+            wait_for(desk)
+            for shown in desk.finding.found.layers:
+                shown.visible = False
+            grab(viewer, out / f"compared{ending}.jpg")
+            bar = widget.verticalScrollBar()
+            bar.setValue(bar.maximum())
+            widget.error_panel.next_button.click()
+            wait_for(desk)
+            grab(viewer, out / f"error{ending}.jpg")
+        finally:
+            viewer.close()
+
+
+def as_slide(field: Path, path: Path) -> Path:
+    """Write a picture of 0.5 µm a pixel as a pyramid that can be opened as a slide."""
+    import tifffile
+
+    pixels = np.asarray(Image.open(field).convert("RGB"))
+    with tifffile.TiffWriter(path) as writer:
+        for step in (1, 2, 4):
+            writer.write(
+                pixels[::step, ::step],
+                tile=(256, 256),
+                photometric="rgb",
+                compression="deflate",
+                subfiletype=int(step > 1),
+                resolution=(20000, 20000),
+                resolutionunit="CENTIMETER",
+            )
+    return path
+
+
+def wait_for(desk: CompareDesk) -> None:
+    """Let the window live until nothing runs or is counted."""
+    demo.live(0.5)
+    while desk.busy or desk.figures.counting:
+        demo.live(0.1)
+
+
+def grab(viewer: napari.Viewer, path: Path) -> None:
+    """Take the window as a small picture, without bubbles over it."""
+    demo.close_notifications(viewer)
+    notification_manager.records.clear()
+    demo.live(0.5)
+    save(picture(viewer.window._qt_window), path)
 
 
 def paint(journey: Journey, film: list[Image.Image]) -> None:

@@ -105,6 +105,8 @@ class Comparing:
         if getattr(self.settings, name) != value:
             setattr(self.settings, name, value)
             self.outdate()
+            if name == "least_iou":
+                self.compared.emit()
             self.controller.changed.emit()
 
     def forget_removed(self) -> None:

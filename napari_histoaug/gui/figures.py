@@ -87,7 +87,8 @@ class LiveFigures:
         result = self._desk.comparing.result
         assert result is not None
         boxes, too_large = self._boxes(result)
-        pair, least_iou = self._desk.comparing.pair_now(), result.least_iou
+        comparing = self._desk.comparing
+        pair, least_iou = comparing.pair_now(), comparing.settings.least_iou
         self._job = Job(
             "counting",
             lambda handle: work.compare_within(handle, pair, boxes, least_iou),

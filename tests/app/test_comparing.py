@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import shapely
+import zarr
 from PIL import Image as Pillow
 from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QLineEdit, QSlider
 
@@ -403,6 +404,16 @@ def _no_file(desk: Any, folder: Path) -> None:
     desk.widget.compare_panel.choose_file("prediction", folder / "gone.zarr")
 
 
+def _missing_level(desk: Any, folder: Path) -> None:
+    scales = {"datasets": [{"path": "0"}, {"path": "1"}], "axes": []}
+    transform = [{"type": "scale", "scale": [1.0, 1.0]}]
+    scales["datasets"][0]["coordinateTransformations"] = transform
+    group = zarr.create_group(str(folder / "labels.zarr"))
+    group.create_array("0", shape=(1400, 1800), dtype="uint8")
+    group.attrs["ome"] = {"version": "0.5", "multiscales": [scales]}
+    desk.widget.compare_panel.choose_file("prediction", folder / "labels.zarr")
+
+
 def _empty_shapes(desk: Any, folder: Path) -> None:
     choose(desk, truth=desk.viewer.add_shapes(name="empty"))
 
@@ -419,7 +430,8 @@ def _empty_shapes(desk: Any, folder: Path) -> None:
         (_float_labels, "fractions"),
         (_rgb_labels, "colour picture"),
         (_other_size, "100 x 100 pixels"),
-        (_no_file, "no"),
+        (_no_file, "There is no"),
+        (_missing_level, "lacks '1'"),
         (_empty_shapes, "no closed shape"),
     ],
 )
@@ -439,6 +451,38 @@ def test_what_cannot_be_compared_is_a_sentence(
     assert sentence in desk.widget.news.text()
     assert desk.desk.comparing.result is None
     assert not desk.widget.news.isHidden()
+
+
+def test_figures_errors_and_overlay_are_those_of_a_class(find_desk) -> None:
+    desk = find_desk
+    mine, theirs = desk.expected(), desk.expected(2)
+    mine[900:950, 1200:1250] = 2
+    mine[100:130, 1500:1540] = 0
+    theirs[900:950, 1200:1225] = 2
+    theirs[900:950, 1225:1250] = 0
+    theirs[700:710, 700:710] = 2
+    truth, prediction = labels_layer(desk, mine), labels_layer(desk, theirs, "theirs")
+    choose(desk, truth=truth, prediction=prediction)
+    desk.desk.comparing.set("classes", "blood_vessel, fat")
+    comparison = run(desk)
+    assert counts(comparison) == (4800, 0, 0)
+    assert counts(comparison, name="fat") == (1250, 100, 1250)
+    figures, errors = desk.widget.compare_panel.figures, desk.widget.error_panel
+    assert errors.model.rowCount() == 0
+    assert "no wrong object" in errors.next_button.toolTip()
+    figures.class_box.activated.emit(1)
+    assert figures.cells["slide", "objects", "precision"].text() == "0.500"
+    assert errors.model.rowCount() == 1
+    overlay = np.asarray(desk.desk.comparing.overlay.layer.data[0])
+    assert overlay[705, 705] == Outcome.FALSE_POSITIVE
+    assert overlay[330, 460] == Outcome.NOTHING
+    # a stricter match: the half is no partner any more
+    desk.look_at(925, 1225)
+    settle(desk)
+    assert figures.cells["view", "objects", "recall"].text() == "1.000"
+    desk.widget.compare_panel.iou_box.setValue(0.6)
+    settle(desk)
+    assert figures.cells["view", "objects", "recall"].text() == "0.000"
 
 
 def test_an_empty_truth_is_compared_and_told(find_desk, tmp_path) -> None:

@@ -49,10 +49,11 @@ def test_the_site_is_built_and_its_links_lead_somewhere():
 
 
 def test_every_key_is_in_the_docs():
+    from napari_histoaug.gui import compare_actions
     from napari_histoaug.gui.actions import NAPARI_KEYS, keys
 
     page = (ROOT / "docs" / "keys.md").read_text(encoding="utf-8")
-    for key, does in keys().items():
+    for key, does in (keys() | compare_actions.keys()).items():
         assert f"| `{key}` | {does} |" in page
     for does in NAPARI_KEYS.values():
         assert f"| {does} |" in page
