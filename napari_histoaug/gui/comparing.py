@@ -55,6 +55,8 @@ class Comparing:
     settings : CompareSettings
     result : work.Result or None
         The last comparison.
+    truth : Choice or None
+        What was the truth of it.
     stale : bool
         Something moved since then.
     class_name : str
@@ -75,6 +77,7 @@ class Comparing:
         self.settings = CompareSettings()
         self.files: list[Choice] = []
         self.result: work.Result | None = None
+        self.truth: Choice | None = None
         self.stale = False
         self.class_name = ""
         self.current: int | None = None
@@ -163,15 +166,16 @@ class Comparing:
         if desk.finding.found is None and FOUND.same(self.settings.prediction):
             find = desk.finding.order(slide_layer, session)
         order = None if find else self.order(slide_layer, session)
-        truth = self._truth(slide_layer)
+        truth, chosen = self._truth(slide_layer), self.settings.truth
         settings = work.CompareOrder(order, truth, self._classes(), self.settings, find)
         desk.start(
             COMPARING,
             lambda handle: work.compare_all(handle, settings, slide_layer),
             JobCallbacks(
-                done=self._done,
+                done=lambda result: self._done(result, chosen),
                 failed=lambda error: desk.tell(str(error), show_error),
-                value=lambda found: desk.finding.adopt(found, slide_layer),
+                cancelled=desk.finding.refresh if find else lambda: None,
+                value=lambda found: desk.finding.show(found, slide_layer, always=False),
             ),
             unit="block",
         )
@@ -208,7 +212,8 @@ class Comparing:
         """The pair compared, with what is found at the thresholds of this moment."""
         assert self.result is not None
         pair, found = self.result.pair, self.controller.finding.found
-        if not isinstance(self.result.order.prediction, FoundSide) or found is None:
+        is_found = isinstance(self.result.order.prediction, FoundSide)
+        if not is_found or found is None or found.live.grid != pair.grid:
             return pair
         return replace(pair, prediction=renamed(found.source, found.live.classes, pair.classes))
 
@@ -218,7 +223,7 @@ class Comparing:
         if result is None:
             return
         self.outdate()
-        pair, truth = result.pair, self.settings.truth
+        pair, truth = result.pair, self.truth
         if pair.grid.shape[0] * pair.grid.shape[1] <= AGAIN_AT_ONCE and self.why_not() is None:
             self.compare()
         elif truth is not None and isinstance(result.order.truth, OutlineSide):
@@ -227,11 +232,13 @@ class Comparing:
             self.result = replace(result, pair=replace(pair, truth=source))
             self.compared.emit()
 
-    def _done(self, result: work.Result) -> None:
+    def _done(self, result: work.Result, truth: Choice | None) -> None:
         desk = self.controller
         if result.slide_layer not in desk.viewer.layers:
             return
-        self.result, self.stale = result, False
+        if isinstance(result.order.prediction, FoundSide):
+            desk.finding.refresh()
+        self.result, self.truth, self.stale = result, truth, False
         if self.class_name not in result.classes:
             self.class_name = result.classes[0]
         self._show()

@@ -94,8 +94,6 @@ def compare_all(handle: JobHandle, order: CompareOrder, slide_layer: Image) -> R
         side = FoundSide(found.source, found.live.classes, found.live.grid)
         slide = found.session.slide
         pair_order = PairOrder(order.truth, side, order.classes, complete, slide)
-        handle.waiting.clear()
-        handle.show(found)
     handle.say("Opening truth and prediction…")
     pair = open_sides(pair_order)
     place = tempfile.TemporaryDirectory(prefix="histoaug-", ignore_cleanup_errors=True)

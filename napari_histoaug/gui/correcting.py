@@ -57,6 +57,9 @@ class Correcting:
         """Why the truth cannot be corrected at the current error, or None."""
         comparing = self.controller.comparing
         reason = comparing.why_not_errors() or self.controller.why_not_busy()
+        chosen = comparing.settings.truth
+        if reason is None and (comparing.truth is None or not comparing.truth.same(chosen)):
+            reason = "Another truth is chosen than was compared: compare again."
         if reason is None and comparing.current_error is None:
             reason = "Go to an error first: click it in the list."
         if reason is None and self.is_editing:
@@ -85,7 +88,7 @@ class Correcting:
 
     @property
     def _layer(self) -> Labels | None:
-        truth = self.controller.comparing.settings.truth
+        truth = self.controller.comparing.truth
         layer: Any = truth.layer if truth is not None else None
         return layer
 
@@ -168,7 +171,7 @@ class Correcting:
         source = pair.prediction if invented else pair.truth
         view = view_of(layer)
         if view is None:
-            truth = comparing.settings.truth
+            truth = comparing.truth
             assert truth is not None
             side = side_of(truth, result.slide_layer, None, name)
             assert isinstance(side, LabelSide)

@@ -110,8 +110,8 @@ class Finding:
             JobCallbacks(
                 done=lambda found: self._done(found, slide_layer),
                 failed=lambda error: desk.tell(str(error), show_error),
-                cancelled=self._cancelled,
-                value=lambda found: self._show(found, slide_layer, always=False),
+                cancelled=self.refresh,
+                value=lambda found: self.show(found, slide_layer, always=False),
             ),
             unit="field",
         )
@@ -139,7 +139,8 @@ class Finding:
             return current_view(self.controller.viewer, slide_layer, session)
         return self.controller.region_box() if self.settings.scope == "region" else None
 
-    def _show(self, found: Found, slide_layer: Image, always: bool = True) -> None:
+    def show(self, found: Found, slide_layer: Image, always: bool = True) -> None:
+        """Show what a job found so far; not `always`: unless that was done a moment ago."""
         desk = self.controller
         if slide_layer not in desk.viewer.layers:
             return
@@ -149,24 +150,21 @@ class Finding:
         found.show(desk.viewer, slide_layer)
         found.refresh(desk.viewer, always)
 
-    def adopt(self, found: Found, slide_layer: Image) -> None:
-        """Show what a job found."""
-        self._show(found, slide_layer)
-        self.moved.emit()
+    def refresh(self) -> None:
+        """Show all that was found on the slide worked on."""
+        found = self.found
+        if found is not None:
+            found.refresh(self.controller.viewer)
+            self.moved.emit()
 
     def _done(self, found: Found, slide_layer: Image) -> None:
         desk = self.controller
         if slide_layer not in desk.viewer.layers:
             desk.tell("What was found was dropped: its slide was closed.", show_warning)
             return
-        self.adopt(found, slide_layer)
+        self.show(found, slide_layer)
+        self.moved.emit()
         desk.changed.emit()
-
-    def _cancelled(self) -> None:
-        found = self.found
-        if found is not None:
-            found.refresh(self.controller.viewer)
-            self.moved.emit()
 
     # ---- the result ----------------------------------------------------------------------------
 

@@ -12,12 +12,22 @@ import numpy as np
 import pytest
 import shapely
 import zarr
+from napari.utils.notifications import notification_manager
 from PIL import Image as Pillow
-from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QLineEdit, QSlider
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QAbstractSpinBox,
+    QComboBox,
+    QLineEdit,
+    QSlider,
+    QWidget,
+)
 
 from napari_histoaug.annotations import Document, Feature, read_geojson, write_geojson
+from napari_histoaug.gui import commands, segmenters
 from napari_histoaug.gui.annotation_reader import ask_frame, layer_data, load
 from napari_histoaug.gui.choices import FOUND
+from napari_histoaug.gui.reader import slide_layer
 from napari_histoaug.gui.sides import LabelSide, PlacedLabels
 from napari_histoaug.patches.grid import Grid
 from napari_histoaug.segmentation import Outcome, SegmentationError, compare, open_pair
@@ -511,6 +521,47 @@ def test_why_nothing_can_be_compared(find_desk, truth) -> None:
     assert "Nothing was compared yet" in desk.widget.error_panel.report_button.toolTip()
     desk.viewer.layers.remove(layer)
     assert desk.desk.comparing.settings.truth is None
+
+
+def test_only_the_truth_that_was_compared_is_corrected(find_desk, truth, tmp_path) -> None:
+    desk = find_desk
+    compared(desk, truth)
+    desk.click(desk.widget.error_panel.next_button)
+    other = labels_layer(desk, desk.expected(1), "other")
+    choose(desk, truth=other)
+    assert "compare again" in desk.widget.error_panel.settle_button.toolTip()
+    assert not desk.widget.error_panel.settle_button.isEnabled()
+    assert not desk.widget.compare_panel.stale.isHidden()
+
+
+def test_the_panels_open_from_the_palette_and_nothing_is_cut_off(
+    make_napari_viewer, red_slide, qtbot, monkeypatch, tmp_path
+) -> None:
+    from npe2 import PluginManager, PluginManifest
+
+    from napari_histoaug import __file__ as package
+
+    manifest = PluginManifest.from_file(package.replace("__init__.py", "napari.yaml"))
+    if manifest.name not in PluginManager.instance():
+        PluginManager.instance().register(manifest)
+    monkeypatch.setattr(segmenters, "_folder", lambda model: None)
+    viewer = make_napari_viewer()
+    arrays, settings, _ = slide_layer(red_slide)
+    viewer.add_image(arrays, **settings)
+    commands.find_vessels(viewer)
+    assert "no segmenter" in notification_manager.records[-1].message
+    commands.next_error(viewer)
+    assert "Nothing was compared" in notification_manager.records[-1].message
+    widget = commands.finding_panels_of(viewer)
+    assert widget.desk.session is not None
+    widget.window().show()
+    qtbot.waitUntil(lambda: widget.widget().width() <= widget.viewport().width(), timeout=LONG)
+    for control in widget.findChildren(QWidget):
+        if control.isVisible() and widget.widget().isAncestorOf(control):
+            right = control.mapTo(widget.widget(), control.rect().topRight()).x()
+            assert right <= widget.viewport().width(), control
+    widget.desk.close()
+    assert not {key for key in viewer.keymap if "Shift+J" in str(key)}
 
 
 def test_a_closed_slide_takes_its_comparison_along(find_desk, truth) -> None:
