@@ -1,10 +1,12 @@
 """Counting what a cell's segmenter finds in a split, without and with the filter.
 
-Pixels are those that the segmenter sees."""
+Pixels are those that the segmenter sees.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +26,11 @@ from napari_histoaug.study.preparing import DATA
 from napari_histoaug.study.stages import COST, KEY, digest, key_of, same
 from napari_histoaug.study.teaching import CELLS, SEGMENTER, CellName
 
-POINTS = (
-    *(0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8),
-    *(0.84, 0.87, 0.9, 0.92, 0.94, 0.96, 0.97, 0.98, 0.99, 1.0),
-)
+POINTS = 21  # of a curve
 FILTER = "filter"
 
 Bool = npt.NDArray[np.bool_]
+Histogram = npt.NDArray[np.int64]
 Counts = dict[str, dict[str, int]]
 
 
@@ -48,6 +48,7 @@ def score_cell(config: StudyConfig, name: CellName, split: str) -> bool:
         "data": key_of(config.out / DATA),
         "filter": config.filter.model_dump(mode="json"),
         "split": split,
+        "points": POINTS,
     }
     if split == "test":
         if not (config.out / CHOSEN).exists():
@@ -80,9 +81,10 @@ def _scores(
     config: StudyConfig, name: CellName, split: str, place: Path, threshold: float | None
 ) -> dict[str, Any]:
     fields = list(predicted(config, place / SEGMENTER, split))
-    curve = counted_curve(fields)
+    true, false = histograms(fields)
     if threshold is None:
-        threshold = best_threshold(curve)
+        threshold = best_shade(true, false) / SHADES
+    curve = curve_of(true, false, shade(threshold))
     findings = [
         found_in(f.name, f.image, f.found(threshold), f.truth & f.known, config.filter)
         for f in fields
@@ -114,24 +116,41 @@ def _matched(truth: Bool, found: npt.NDArray[np.int32]) -> Confusion:
     return match_objects(label_objects(truth), found).counts
 
 
-def counted_curve(fields: list[Field]) -> list[tuple[float, Confusion]]:
-    """Counts of all fields together at each of :data:`POINTS`."""
+def histograms(fields: Sequence[Field]) -> tuple[Histogram, Histogram]:
+    """How many true and untrue pixels got each stored probability, int64 (SHADES + 1,)."""
     true, false = np.zeros(SHADES + 1, np.int64), np.zeros(SHADES + 1, np.int64)
     for f in fields:
         true += np.bincount(f.probability[f.truth & f.known], minlength=SHADES + 1)
         false += np.bincount(f.probability[~f.truth & f.known], minlength=SHADES + 1)
+    return true, false
+
+
+def best_shade(true: Histogram, false: Histogram) -> int:
+    """The stored probability, 0 left out, from which counting gives the highest Dice.
+
+    Every one is tried: a network that was taught for long, or for a short time, crowds its answers
+    into a small part of the range.
+    """
+    tp, fp = (part[::-1].cumsum()[::-1] for part in (true, false))
+    dice = 2 * tp / np.maximum(tp + fp + true.sum(), 1)
+    return int(dice[1:].argmax()) + 1
+
+
+def curve_of(true: Histogram, false: Histogram, chosen: int) -> list[tuple[float, Confusion]]:
+    """Counts at thresholds that call ever fewer pixels vessels, `chosen` among them.
+
+    The shares of pixels so called go evenly in their logarithms from all to a thousandth.
+    """
+    positive = (true + false)[::-1].cumsum()[::-1]
+    shares = np.geomspace(1, 1e-3, POINTS - 1) * positive[0]
+    # The lowest threshold that calls no more than each share of the pixels.
+    at = {int(np.argmax(positive <= share)) for share in shares if positive[-1] <= share}
+    at |= {0, chosen, SHADES}
     found = []
-    for threshold in POINTS:
-        at = shade(threshold)
-        tp, fp = int(true[at:].sum()), int(false[at:].sum())
-        found.append((threshold, Confusion(tp, fp, int(true.sum()) - tp)))
+    for level in sorted(at):
+        tp, fp = int(true[level:].sum()), int(false[level:].sum())
+        found.append((level / SHADES, Confusion(tp, fp, int(true.sum()) - tp)))
     return found
-
-
-def best_threshold(curve: list[tuple[float, Confusion]]) -> float:
-    """The threshold, strictly between 0 and 1, with the highest Dice."""
-    inner = [(t, c) for t, c in curve if 0 < t < 1]
-    return max(inner, key=lambda point: point[1].dice or 0.0)[0]
 
 
 def _by_case(fields: dict[str, Confusion]) -> Counts:

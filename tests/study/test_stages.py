@@ -16,13 +16,16 @@ from scipy import ndimage
 
 from napari_histoaug.learning.config_files import ConfigError, load_config
 from napari_histoaug.learning.loop import never
+from napari_histoaug.metrics import Confusion
 from napari_histoaug.models import SpadeUNet, SpadeUNetConfig
 from napari_histoaug.models.folder import GeneratorIndex, SamplingDefaults, save_generator
 from napari_histoaug.study import stages
 from napari_histoaug.study.config import StudyConfig
 from napari_histoaug.study.errors import StudyError
+from napari_histoaug.study.predicting import SHADES, shade
 from napari_histoaug.study.preparing import coarsened, draw
 from napari_histoaug.study.provenance import leaks
+from napari_histoaug.study.scoring import best_shade, curve_of
 from napari_histoaug.study.script import run_all, run_stage, run_stages
 from napari_histoaug.study.teaching import CellName
 
@@ -148,6 +151,20 @@ def test_scores_add_up_and_disputed_places_do_not_count(config: StudyConfig, run
     known = sum(int((small != 255).sum()) for _ in fields)
     assert everything["threshold"] == 0
     assert everything["tp"] + everything["fp"] == known
+
+
+def test_the_best_threshold_is_found_wherever_the_answers_crowd() -> None:
+    true, false = np.zeros(SHADES + 1, np.int64), np.zeros(SHADES + 1, np.int64)
+    true[[100, 1801, 1802]] = 10, 50, 40
+    false[[0, 1800, 1801]] = 1000, 300, 5
+    chosen = best_shade(true, false)
+    assert chosen == 1801
+    curve = curve_of(true, false, chosen)
+    at = dict(curve)
+    assert at[1801 / SHADES] == Confusion(90, 5, 10)
+    assert at[0.0] == Confusion(100, 1305, 0)
+    assert [t for t, _ in curve] == sorted(at)
+    assert all(shade(threshold) == round(threshold * SHADES) for threshold in at)
 
 
 def test_pools_hold_what_their_recipes_say(run: Path) -> None:
