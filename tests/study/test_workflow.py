@@ -44,10 +44,20 @@ def test_shards_are_jobs_of_their_own(tmp_path: Path) -> None:
     assert (said["shard"], said["made"]) == (12, 3)
 
 
-@pytest.mark.parametrize("name", ["local", "slurm", "kubernetes"])
+@pytest.mark.parametrize("name", ["local", "slurm"])
 def test_profiles_go_on_when_a_stage_fails(name: str) -> None:
     profile = yaml.safe_load((PROFILES / name / "config.yaml").read_text())
     assert profile["keep-going"] is True
     rules = (ROOT / "training" / "study" / "Snakefile").read_text()
     for entry in profile.get("set-resources", []):
         assert f"rule {entry.partition(':')[0]}:" in rules
+
+
+def test_pods_make_every_part_that_the_large_study_has() -> None:
+    jobs = list(yaml.safe_load_all((ROOT / "training" / "study" / "kubernetes.yaml").read_text()))
+    large = yaml.safe_load((ROOT / "training" / "configs" / "study-large.yaml").read_text())
+    shards = jobs[0]["spec"]
+    assert shards["completions"] == large["pools"]["shards"]
+    (container,) = shards["template"]["spec"]["containers"]
+    assert f"of{shards['completions']}" in container["args"][0]
+    assert container["resources"]["limits"]["nvidia.com/gpu"] == 1
