@@ -157,7 +157,7 @@ def current_view(viewer: ViewerModel, slide_layer: Image, session: SlideSession)
     box = intersect(shown, (0, 0, *session.shape))
     if box is None:
         raise HistoaugError(
-            "The slide is not in view: press the home button of napari, then click Paint here."
+            "The slide is not in view: press the home button of napari, then try again."
         )
     return box
 

@@ -32,17 +32,12 @@ PAINT = "These are painted labels: paint on their layer itself, then compare aga
 
 
 class Correcting:
-    """Changes the annotations that are the truth of a comparison.
-
-    Attributes
-    ----------
-    annotations : AnnotationDesk
-        Editing of outlines as shapes, for *Correct*.
-    """
+    """Changes the annotations, or the painted labels, that are the truth of a comparison."""
 
     def __init__(self, desk: CompareDesk) -> None:
         self.controller = desk
-        self.annotations = AnnotationDesk(desk.viewer)
+        # only while outlines are shapes: it follows every movement of the mouse
+        self._annotations: AnnotationDesk | None = None
         self._before: list[Step] = []
         self._editing: AnnotationStep | None = None
 
@@ -51,7 +46,7 @@ class Correcting:
     @property
     def is_editing(self) -> bool:
         """Outlines of the truth are shapes now."""
-        return self._editing is not None and self.annotations.is_editing
+        return self._annotations is not None and self._annotations.is_editing
 
     def why_not(self) -> str | None:
         """Why the truth cannot be corrected at the current error, or None."""
@@ -118,27 +113,32 @@ class Correcting:
         assert desk.comparing.current is not None
         assert view is not None
         desk.comparing.fly_to(desk.comparing.current)
-        self._editing = AnnotationStep(view, layer)
         desk.viewer.layers.selection.active = layer
-        self.annotations.set_new_class(desk.comparing.class_name)
-        self.annotations.edit()
-        if not self.annotations.is_editing:
-            self._editing = None
-            desk.refuse(self.annotations.sentence)
+        self.close()
+        self._annotations = annotations = AnnotationDesk(desk.viewer)
+        self._editing = AnnotationStep(view, layer)
+        annotations.set_new_class(desk.comparing.class_name)
+        annotations.edit()
+        if not annotations.is_editing:
+            self.close()
+            desk.refuse(annotations.sentence)
         desk.changed.emit()
 
     def keep(self) -> None:
         """Put the corrected outlines into the truth."""
-        before, self._editing = self._editing, None
-        self.annotations.keep()
-        if before is not None:
-            self._before = [*self._before, before][-MOST_STEPS:]
-            self._edited()
+        annotations, before = self._annotations, self._editing
+        if annotations is None or before is None:
+            return
+        annotations.keep()
+        self.close()
+        self._before = [*self._before, before][-MOST_STEPS:]
+        self._edited()
 
     def discard(self) -> None:
         """Leave the truth as it was."""
-        self._editing = None
-        self.annotations.discard()
+        if self._annotations is not None:
+            self._annotations.discard()
+        self.close()
         self.controller.changed.emit()
 
     @explained
@@ -150,7 +150,9 @@ class Correcting:
 
     def close(self) -> None:
         """Let go of the viewer."""
-        self.annotations.close()
+        annotations, self._annotations, self._editing = self._annotations, None, None
+        if annotations is not None:
+            annotations.close()
 
     def _needed(self) -> tuple[Labels, WrongObject]:
         layer, error = self._layer, self.controller.comparing.current_error

@@ -54,13 +54,25 @@ class AnnotationStep:
 
 
 def accept(view: AnnotationView, shape: shapely.Geometry, name: str) -> None:
-    """Add an outline, (x, y) in level-0 pixels, as an annotation of a class."""
+    """Add an outline, (x, y) in level-0 pixels, as an annotation of a class.
+
+    It takes the place of outlines of the class that are the same vessel: of which most lies in it,
+    or in which most of it lies.
+    """
     from napari_histoaug.annotations import ClassTable, Feature
 
-    assert view.document is not None
+    document = view.document
+    assert document is not None
+    new = _in_frame(shape, document)
+    for feature in list(document.walk()):
+        if feature.class_name == name and (
+            _share_inside(feature.geometry, new) > INSIDE
+            or _share_inside(new, feature.geometry) > INSIDE
+        ):
+            take_out(document, feature)
     colors = {shown.name: shown.color for shown in view.picture.classes}
     color = colors.get(name) or ClassTable.from_names([name]).color_of(name)
-    view.document.features.append(Feature.new(_in_frame(shape, view.document), name, color))
+    document.features.append(Feature.new(new, name, color))
 
 
 def drop(view: AnnotationView, shape: shapely.Geometry, name: str) -> None:
@@ -152,5 +164,5 @@ def _share_inside(shape: Any, error: Any) -> float:
     """Which share of an outline lies inside an error."""
     if not shape.intersects(error):
         return 0.0
-    valid = shapely.make_valid(shape)
-    return float(valid.intersection(error).area / valid.area) if valid.area else 0.0
+    one, other = shapely.make_valid(shape), shapely.make_valid(error)
+    return float(one.intersection(other).area / one.area) if one.area else 0.0

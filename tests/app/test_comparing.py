@@ -222,6 +222,28 @@ def test_corrections_reach_the_annotations_and_are_taken_back(find_desk, truth) 
     assert not panel.undo_button.isEnabled()
 
 
+def test_an_accepted_object_takes_the_place_of_an_outline_that_was_too_large(
+    find_desk, tmp_path
+) -> None:
+    desk = find_desk
+    boxes = [(880, 1160, 130, 130), (300, 420, 60, 80), (100, 1500, 30, 40)]
+    features = [
+        Feature.new(shapely.box(x, y, x + w, y + h), "blood_vessel", (200, 0, 0))
+        for y, x, h, w in boxes
+    ]
+    write_geojson(Document.from_features(features), tmp_path / "large.geojson")
+    assert counts(compared(desk, tmp_path / "large.geojson"), "objects") == (2, 1, 1)
+    panel, comparing = desk.widget.error_panel, desk.desk.comparing
+    assert [error.kind for error in comparing.errors] == [3, 2]
+    comparing.fly_to(1)
+    desk.click(panel.settle_button)
+    settle(desk)
+    document = comparing.truth.layer.metadata["napari-histoaug annotations"].view.document
+    assert len(document.features) == 3
+    assert document.features[-1].geometry.equals(shapely.box(1200, 900, 1250, 950))
+    assert counts(comparing.result.comparison, "objects") == (3, 0, 0)
+
+
 def test_an_outline_is_corrected_by_hand_and_that_is_taken_back(find_desk, truth) -> None:
     desk = find_desk
     compared(desk, truth)
