@@ -155,7 +155,10 @@ def inpaint(
     device: Device = "auto",
     mpp: PixelSize = None,
     donors: Annotated[
-        Path | None, typer.Option(help="Folder of donors (histoaug donors) to start from.")
+        Path | None,
+        typer.Option(
+            help="Folder of donors (histoaug donors) to start from; bundled: the packaged vessels."
+        ),
     ] = None,
     strength: Annotated[
         float, typer.Option(min=0.01, max=1, help="How far a donor is noised: 1 forgets it.")
@@ -182,9 +185,10 @@ def inpaint(
         from napari_histoaug.cli.filling import Filling, write_fills
 
         with output_folder(out):
-            from napari_histoaug.generation import read_donors
+            from napari_histoaug.generation.donors import BUNDLED, read_donors
 
-            bank = read_donors(donors) if donors else []
+            folder = BUNDLED if donors == Path("bundled") else donors
+            bank = read_donors(folder) if folder else []
             generator = _load(model, device, compiled)
             if opened.mpp is None:
                 y, x = generator.mpp

@@ -99,11 +99,10 @@ def _copying(figures: Mapping[str, Any]) -> str:
             "much as two real vessels do."
         )
     if "class_fidelity" in figures:
-        fidelity = figures["class_fidelity"]
+        found = [f"{name} {_range(dice, 2)}" for name, dice in figures["class_fidelity"].items()]
         lines.append(
-            f"**Class fidelity.** A separately taught segmenter finds the generated vessel with a "
-            f"Dice of {_range(fidelity['generated'], 2)}, the real one with "
-            f"{_range(fidelity['real'], 2)}."
+            "**Class fidelity.** Dice with which a separately taught segmenter finds the vessel: "
+            f"{', '.join(found)}."
         )
     return "\n\n".join(lines)
 

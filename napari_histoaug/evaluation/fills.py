@@ -13,9 +13,12 @@ from PIL import Image as Pillow
 from napari_histoaug.evaluation.held_out import HeldOutHole
 from napari_histoaug.evaluation.plain_answers import Fill
 from napari_histoaug.generation import Generator, inpaint
+from napari_histoaug.generation.donors import Donor, choose
 
 Image = npt.NDArray[np.uint8]
 Say = Callable[[str], None]
+
+STRENGTH = 0.25  # how far a donor is noised; the window's own setting
 
 
 def inpaint_with(generator: Generator, **options: object) -> Fill:
@@ -26,6 +29,26 @@ def inpaint_with(generator: Generator, **options: object) -> Fill:
 
     def fill(item: HeldOutHole, seed: int) -> Image:
         return inpaint(generator, item.image, item.hole, seed=seed, **options).image  # type: ignore[arg-type]
+
+    return fill
+
+
+def inpaint_from(
+    donors: Sequence[Donor], generator: Generator, method: str, strength: float = STRENGTH
+) -> Fill:
+    """Return a fill by the generator that starts from one of `donors`; the seed chooses it."""
+
+    def fill(item: HeldOutHole, seed: int) -> Image:
+        donor = choose(donors, seed, item.hole, generator.mpp)
+        return inpaint(
+            generator,
+            item.image,
+            item.hole,
+            method=method,
+            seed=seed,
+            donor=donor,
+            strength=strength,
+        ).image
 
     return fill
 

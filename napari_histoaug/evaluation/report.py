@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as Pillow
 
-from napari_histoaug.evaluation.fills import filled, filled_by_all, inpaint_with
+from napari_histoaug.evaluation.fills import filled, filled_by_all, inpaint_from, inpaint_with
 from napari_histoaug.evaluation.held_out import HeldOutHole, held_out_holes
 from napari_histoaug.evaluation.plain_answers import (
     Fill,
@@ -34,6 +34,7 @@ from napari_histoaug.evaluation.scores import (
 from napari_histoaug.evaluation.sheet import blind_sheet, rows_of_fillings
 from napari_histoaug.evaluation.whole_patches import judge_reconstruction, judge_synthesis
 from napari_histoaug.generation import Generator, load_generator
+from napari_histoaug.generation.donors import BUNDLED, read_donors
 from napari_histoaug.metrics import confusion
 from napari_histoaug.metrics.extractors import Extractor, efficientnet_lite1
 from napari_histoaug.segmentation import Segmenter, available_segmenters, load_segmenter
@@ -52,9 +53,12 @@ TRAIN_CASES = (
 )
 OWN = "pixel-time"  # the generator's own settings
 SHORT_REPAINT = "repaint-50"
-SEEDS = 3
+STARTED = (OWN, "turbo")  # ways that are also tried from a real vessel
+STARTED_OWN = f"{OWN}, real vessel"  # what the window does at first
+SEEDS = 2
 SHEET = 20
-SHOWN = ("paper", SHORT_REPAINT, OWN, "turbo", "donor, pasted", "Telea")
+JUDGED = (OWN, STARTED_OWN)  # looked at by eyes and by a segmenter
+SHOWN = ("paper", SHORT_REPAINT, OWN, "turbo", STARTED_OWN, "donor, pasted", "Telea")
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,8 @@ class CardSettings:
     model : str, optional
         Generator name or folder; the bundled one if omitted.
     holes, slow : int
-        Held-out vessels, and how many of them are filled by RePaint as published.
+        Held-out vessels, and how many of them are filled by RePaint as published; none leaves it
+        out.
     """
 
     tiles: Path
@@ -97,7 +102,9 @@ def judge(settings: CardSettings, say: Say) -> dict[str, Any]:
     extractor = efficientnet_lite1()
     # A folder a model: results of another one are never mixed in.
     folder = settings.out / generator.sha256[:12]
-    images = filled_by_all(items, ways(generator, donors), folder, {"paper": settings.slow}, say)
+    limits = {"paper": settings.slow}
+    wanted = {n: way for n, way in ways(generator, donors).items() if limits.get(n, 1)}
+    images = filled_by_all(items, wanted, folder, limits, say)
     real = crop_features(items, [item.image for item in items], extractor)
     figures: dict[str, Any] = {
         "cases": list(TEST_CASES),
@@ -110,7 +117,8 @@ def judge(settings: CardSettings, say: Say) -> dict[str, Any]:
         "synthesis": judge_synthesis(generator, items, extractor, folder / "synthesis", say),
     }
     if (segmenter := _segmenter()) is not None:
-        figures["class_fidelity"] = class_fidelity(segmenter, items, images[OWN])
+        made = {name: images[name] for name in JUDGED if name in images}
+        figures["class_fidelity"] = class_fidelity(segmenter, items, made)
     _draw(settings.out, items, images)
     _save_json(settings.out / "results.json", figures)
     return figures
@@ -118,10 +126,12 @@ def judge(settings: CardSettings, say: Say) -> dict[str, Any]:
 
 def ways(generator: Generator, donors: Sequence[HeldOutHole]) -> dict[str, Fill]:
     """Every way of filling that is compared, the generator's first."""
+    bank = read_donors(BUNDLED)
     presets = ("draft", "turbo", "fast", SHORT_REPAINT, "paper")
     return {
         OWN: inpaint_with(generator),
         **{name: inpaint_with(generator, method=name) for name in presets},
+        **{f"{name}, real vessel": inpaint_from(bank, generator, name) for name in STARTED},
         "Telea": telea,
         "Navier-Stokes": navier_stokes,
         "biharmonic": biharmonic,
@@ -183,24 +193,25 @@ def _about_training(
 
 
 def class_fidelity(
-    segmenter: Segmenter, items: Sequence[HeldOutHole], made: Sequence[Image]
+    segmenter: Segmenter, items: Sequence[HeldOutHole], made: Mapping[str, Sequence[Image]]
 ) -> dict[str, dict[str, float]]:
     """Does a segmenter that never saw the generator find the vessel in the hole?
 
     Returns
     -------
     dict
-        "generated" and "real": Dice with the outline, inside the hole and 16 px around it, median
-        and quartiles over the holes.
+        For "real" and each way of `made`: Dice with the outline, inside the hole and 16 px around
+        it, median and quartiles over the holes.
     """
     from napari_histoaug.masks import dilate
 
-    found: dict[str, list[float]] = {"generated": [], "real": []}
-    for item, image in zip(items, made, strict=True):
-        near = dilate(item.hole, 16)
-        for name, shown in (("generated", image), ("real", item.image)):
-            labels = segmenter.labels(segmenter.probabilities(shown[None])[0])
-            found[name].append(confusion(item.vessel, labels, near).dice or 0.0)
+    found: dict[str, list[float]] = {}
+    for name, shown in {"real": [item.image for item in items], **made}.items():
+        found[name] = []
+        for item, image in zip(items, shown, strict=True):
+            labels = segmenter.labels(segmenter.probabilities(image[None])[0])
+            dice = confusion(item.vessel, labels, dilate(item.hole, 16)).dice
+            found[name].append(dice or 0.0)
     return {name: asdict(quartiles(np.array(values))) for name, values in found.items()}
 
 
@@ -209,10 +220,12 @@ def _segmenter() -> Segmenter | None:
 
 
 def _draw(out: Path, items: Sequence[HeldOutHole], images: Mapping[str, Sequence[Image]]) -> None:
-    few = items[:SHEET]
-    sheet = blind_sheet(few, images[OWN][: len(few)])
-    Pillow.fromarray(sheet.image).save(out / "blind-sheet.png")
-    _save_json(out / "blind-sheet.json", {"real": sheet.real, "holes": sheet.holes})
+    for seed, name in enumerate(way for way in JUDGED if way in images):
+        # shuffled anew: what one sheet shows as it was, the other one may show filled
+        sheet = blind_sheet(items, images[name], seed=seed)
+        file = f"blind-{name.replace(', ', '-').replace(' ', '-')}"
+        Pillow.fromarray(sheet.image).save(out / f"{file}.png")
+        _save_json(out / f"{file}.json", {"real": sheet.real, "holes": sheet.holes})
     shown = {name: images[name] for name in SHOWN if name in images}
     count = min(len(made) for made in shown.values())
     rows = rows_of_fillings(items[:count], shown)

@@ -22,9 +22,13 @@ from napari_histoaug.generation.generator import GenerationError
 Image = npt.NDArray[np.uint8]
 Bool = npt.NDArray[np.bool_]
 Float = npt.NDArray[np.float64]
+Mpp = float | tuple[float, float]
 
 MARGIN = 32  # px of tissue kept around a donor: where its stain is measured
 RING = 32  # px around a hole in which the stain to match is measured
+BUNDLED = Path(__file__).parents[1] / "models" / "donors"
+ALIKE = 12  # donors of the most similar size, among which a seed chooses
+
 LEAST = 64  # px; smaller vessels are no donors, fewer pixels no stain
 SIZES = 0.5, 2.0  # how far a donor may be shrunk or enlarged, besides its pixel size
 CONTRAST = 0.5, 2.0  # how far its contrast may be changed
@@ -137,9 +141,31 @@ def read_donors(folder: Path) -> list[Donor]:
     return donors
 
 
-def choose(donors: Sequence[Donor], seed: int) -> Donor:
-    """The donor that a seed stands for."""
-    return donors[int(np.random.default_rng([seed, 1]).integers(len(donors)))]
+def choose(
+    donors: Sequence[Donor], seed: int, hole: Bool | None = None, mpp: Mpp | None = None
+) -> Donor:
+    """The donor that a seed stands for.
+
+    Parameters
+    ----------
+    donors : sequence of Donor
+    seed : int
+    hole : bool, (H, W), optional
+        Choose among the dozen that have to be scaled least to fill it: a capillary blown up to a
+        vein is blurred.
+    mpp : float or (float, float), optional
+        Micrometres per pixel of the hole.
+    """
+    bank = list(donors)
+    if hole is not None and hole.any():
+        pixel = float(np.prod(np.broadcast_to(1.0 if mpp is None else mpp, 2)))
+        areas = [
+            donor.mask.sum() * (pixel if donor.mpp is None or mpp is None else np.prod(donor.mpp))
+            for donor in bank
+        ]
+        scaling = np.abs(np.log(np.array(areas) / (hole.sum() * pixel)))
+        bank = [bank[i] for i in np.argsort(scaling, kind="stable")[:ALIKE]]
+    return bank[int(np.random.default_rng([seed, 1]).integers(len(bank)))]
 
 
 def place(

@@ -143,6 +143,8 @@ def inpaint_many(
     steps: int | None = None,
     seeds: Sequence[int] | None = None,
     *,
+    donors: Sequence[Donor] | None = None,
+    strength: float = 0.5,
     batch: int = 8,
     progress: Progress | None = None,
     cancelled: Cancelled | None = None,
@@ -154,12 +156,14 @@ def inpaint_many(
 
     Parameters
     ----------
-    generator, label, mpp, method, steps, cancelled
+    generator, label, mpp, method, steps, strength, cancelled
         As for :func:`inpaint`.
     images, holes : sequence
         Of equal length.
     seeds : sequence of int, optional
         One an image; 0, 1, 2, ... if omitted.
+    donors : sequence of Donor, optional
+        Real vessels to start from, one an image.
     batch : int
         Most holes at once; halved when memory runs out.
     progress : callable, optional
@@ -173,7 +177,7 @@ def inpaint_many(
     Raises
     ------
     GenerationError
-        As :func:`inpaint`, or when the numbers of images, holes and seeds differ.
+        As :func:`inpaint`, or when the numbers of images, holes, seeds and donors differ.
     """
     seeds = range(len(images)) if seeds is None else seeds
     if not len(images) == len(holes) == len(seeds):
@@ -181,22 +185,26 @@ def inpaint_many(
             f"There are {len(images)} images, {len(holes)} holes and {len(seeds)} seeds; "
             "give every image one of each."
         )
+    if donors is not None and len(donors) != len(images):
+        raise GenerationError(f"There are {len(images)} images and {len(donors)} donors.")
     way = Way.of(generator, method, steps)
+    starts: Sequence[Donor | None] = donors if donors else [None] * len(images)
     requests = [
-        _request(generator, way, image, hole, label, mpp, seed)
-        for image, hole, seed in zip(images, holes, seeds, strict=True)
+        _request(generator, way, image, hole, label, mpp, seed, donor)
+        for image, hole, seed, donor in zip(images, holes, seeds, starts, strict=True)
     ]
     batches = list(_batches(requests, batch))
-    each = way.evaluations(generator)
+    strength = strength if donors else 1.0
+    each = way.evaluations(generator, strength)
     results: dict[int, InpaintResult] = {}
     for number, members in enumerate(batches):
         started = time.perf_counter()
         watch = Watch(_counted(progress, number * each, len(batches) * each), cancelled)
         chosen = [requests[i] for i in members]
-        made = _run(generator, chosen, way, [r.seed for r in chosen], 1.0, watch)
+        made = _run(generator, chosen, way, [r.seed for r in chosen], strength, watch)
         for n, i in enumerate(members):
             seconds = (time.perf_counter() - started) / len(members)
-            results[i] = _result(requests[i], made, n, way, label, 1.0, seconds)
+            results[i] = _result(requests[i], made, n, way, label, strength, seconds)
     return [results[i] for i in range(len(requests))]
 
 

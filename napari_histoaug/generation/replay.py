@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_histoaug.edits import EditRecord, EditStore
 from napari_histoaug.generation.composite import composite, feather
-from napari_histoaug.generation.donors import Donor, read_donor
+from napari_histoaug.generation.donors import BUNDLED, Donor, read_donor
 from napari_histoaug.generation.generator import GenerationError, Generator
 from napari_histoaug.generation.inpainting import inpaint
 from napari_histoaug.generation.sampling import Cancelled, Progress
@@ -155,8 +155,9 @@ def join_region(before: np.ndarray, made: np.ndarray) -> tuple[np.ndarray, np.nd
 def _donor(record: EditRecord, folder: Path | None) -> Donor | None:
     if record.donor is None:
         return None
-    path = folder / f"{record.donor}.png" if folder is not None else None
-    if path is None or not path.is_file():
+    name = f"{record.donor}.png"
+    path = next((at / name for at in (folder, BUNDLED) if at and (at / name).exists()), None)
+    if path is None:
         raise GenerationError(
             f"This edit started from the real vessel {record.donor}; choose the folder of donors "
             "that holds it and replay again."

@@ -65,14 +65,18 @@ class Engine:
         ) -> list[Any]:
             seeds, told = options.pop("seeds"), options.pop("progress")
             options.pop("batch", None)
+            donors = options.pop("donors", None)
             results: list[Any] = []
-            for image, hole, seed in zip(images, holes, seeds, strict=True):
+            for index, (image, hole, seed) in enumerate(zip(images, holes, seeds, strict=True)):
                 before = len(results)
 
                 def tell(done: int, total: int, before: int = before) -> None:
                     told(before * total + done, len(images) * total)
 
-                results.append(inpaint(generator, image, hole, seed=seed, progress=tell, **options))
+                own = {} if donors is None else {"donor": donors[index]}
+                results.append(
+                    inpaint(generator, image, hole, seed=seed, progress=tell, **options, **own)
+                )
             return results
 
         return cls(load_generator, inpaint, many, _synthesize)

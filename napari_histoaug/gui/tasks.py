@@ -60,6 +60,10 @@ PACES = (
 )
 
 
+BUNDLED_DONORS = Path(__file__).parents[1] / "models" / "donors"
+BANK_CLASS = "blood_vessel"  # what the packaged donors are
+
+
 @dataclass
 class Settings:
     """How to generate; what the panel *Generate* edits.
@@ -79,7 +83,7 @@ class Settings:
     variants : int
         Results to choose from.
     donors : Path or None
-        A folder of real vessels to start from; None starts from noise.
+        A folder of real vessels to start from, at first the packaged ones; None starts from noise.
     donor : str or None
         The one to take; None leaves it to the seed.
     strength : float
@@ -96,11 +100,17 @@ class Settings:
     seed: int = 0
     keep_seed: bool = False
     variants: int = 1
-    donors: Path | None = None
+    donors: Path | None = BUNDLED_DONORS
     donor: str | None = None
-    strength: float = 0.5
+    strength: float = 0.25
     device: str = "auto"
     model: str | None = None
+
+    @property
+    def start(self) -> Path | None:
+        """The folder of donors that this run starts from; None: it starts from noise."""
+        fits = self.donors != BUNDLED_DONORS or self.label == BANK_CLASS
+        return self.donors if fits and self.purpose == "inpaint" else None
 
 
 def task_of(purpose: str) -> Task:

@@ -70,7 +70,7 @@ class Timing:
             count = settings.steps or default
         else:
             count = None if settings.steps else usual.get(settings.method)
-        if count is None or settings.donors is None:
+        if count is None or settings.start is None:
             return count
         return max(1, round(count * settings.strength))
 

@@ -144,7 +144,7 @@ class GenerateTask:
             parts = self._synthesize(handle, generator)
         else:
             wanted = self._wanted(generator.classes)
-            if len(wanted) > 1 and self.settings.donors is None:
+            if len(wanted) > 1:
                 parts = self._fill_many(handle, generator, wanted)
             else:
                 parts = [
@@ -193,8 +193,8 @@ class GenerateTask:
             shown = plan.hole | np.any(image != before, axis=-1)
             handle.show(Preview(plan.box, np.array(image), shown))
 
-        donor = _donor(settings, wanted.seed)
-        start = {} if donor is None else {"donor": donor, "strength": settings.strength}
+        donors = self._donors([wanted])
+        start = {"donor": donors[0], "strength": settings.strength} if donors else {}
         result = self.engine.inpaint(
             generator,
             before,
@@ -226,6 +226,8 @@ class GenerateTask:
                 everything = round(total / share)
                 handle.progress(round(before / len(wanted) * everything) + done, everything)
 
+            donors = self._donors([wanted[i] for i in members])
+            start = {"donors": donors, "strength": settings.strength} if donors else {}
             results = self.engine.inpaint_many(
                 generator,
                 [wanted[i].before for i in members],
@@ -238,10 +240,23 @@ class GenerateTask:
                 batch=SEVERAL[0] if on_card else SEVERAL[1],
                 progress=tell,
                 cancelled=handle.cancelled,
+                **start,
             )
             for i, result in zip(members, results, strict=True):
                 parts[i] = self._part(generator, wanted[i], result)
         return [parts[i] for i in range(len(wanted))]
+
+    def _donors(self, wanted: Sequence[Wanted]) -> list[Donor]:
+        """A real vessel for each hole to start from; none when they start from noise."""
+        settings, folder = self.settings, self.settings.start
+        if folder is None:
+            return []
+        from napari_histoaug.generation.donors import choose, read_donor, read_donors
+
+        if settings.donor is not None:
+            return [read_donor(folder / f"{settings.donor}.png")] * len(wanted)
+        bank, mpp = read_donors(folder), self.session.slide.mpp
+        return [choose(bank, one.seed, one.plan.hole, mpp) for one in wanted]
 
     def _part(self, generator: Generator, wanted: Wanted, result: Any) -> Part:
         plan = wanted.plan
@@ -331,16 +346,6 @@ def _most(painted: np.ndarray, classes: Sequence[str]) -> str:
     """The class that covers most of a map, of those painted in it."""
     counts = np.bincount(painted.ravel(), minlength=len(classes) + 1)[1:]
     return classes[int(counts.argmax())] if counts.any() else BACKGROUND
-
-
-def _donor(settings: Settings, seed: int) -> Donor | None:
-    if settings.donors is None:
-        return None
-    from napari_histoaug.generation.donors import choose, read_donor, read_donors
-
-    if settings.donor is not None:
-        return read_donor(settings.donors / f"{settings.donor}.png")
-    return choose(read_donors(settings.donors), seed)
 
 
 def accept(handle: JobHandle, session: SlideSession, parts: Sequence[Part]) -> list[EditRecord]:

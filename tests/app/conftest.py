@@ -64,6 +64,8 @@ class FakeNetwork:
         steps: int | None = None,
         seed: int = 0,
         *,
+        donor: Any = None,
+        strength: float | None = None,
         progress: Callable[[int, int], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
         preview: Callable[[np.ndarray], None] | None = None,
@@ -92,8 +94,8 @@ class FakeNetwork:
             seed=seed,
             label=label,
             seconds=0.0,
-            donor=None,
-            strength=None,
+            donor=None if donor is None else donor.id,
+            strength=strength,
             notes=(),
         )
 

@@ -163,6 +163,19 @@ def test_a_real_vessel_can_be_the_start(desk, tmp_path):
     assert given == [(101, 0.3)]
 
 
+def test_vessels_start_from_packaged_ones_and_other_tissue_from_noise(desk):
+    settings, options = desk.controller.settings, desk.widget.generate_panel.options
+    desk.controller.changed.emit()
+    assert options.start_box.currentText() == "A real vessel"
+    assert options.donor_list.count() > 40
+    assert desk.propose().result.donor in {path.stem for path in settings.donors.glob("*.png")}
+    settings.purpose = "remove"
+    desk.controller.changed.emit()
+    assert settings.start is None
+    assert not options.donor_list.isVisibleTo(options)
+    assert desk.propose().result.donor is None
+
+
 def test_the_wait_is_told_before_the_start(qtbot, desk_class, slide_path, network):
     from napari.components import ViewerModel
 
@@ -186,6 +199,9 @@ def test_the_wait_is_told_before_the_start(qtbot, desk_class, slide_path, networ
     panel = widget.generate_panel
     panel.pace_box.setCurrentText("Quick")
     panel.pace_box.activated.emit(panel.pace_box.currentIndex())
+    assert "5 evaluations" in panel.estimate.text()  # a quarter: it starts from a real vessel
+    widget.controller.settings.donors = None
+    widget.controller.changed.emit()
     assert "20 evaluations" in panel.estimate.text()
     desk.look_at(350, 450)
     desk.paint_here()

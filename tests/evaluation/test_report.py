@@ -78,7 +78,7 @@ def test_from_outlines_to_a_card(settings: report.CardSettings, tmp_path: Path) 
     assert figures["fills"]["nothing (as it was)"]["edge"]["value"] == pytest.approx(1, abs=0.2)
     assert figures["reconstruction"]["psnr"] > 60  # no autoencoder: nothing is lost
     assert figures["synthesis"]["patches"] == 4
-    key = json.loads((settings.out / "blind-sheet.json").read_text())
+    key = json.loads((settings.out / "blind-pixel-time.json").read_text())
     assert sorted(key["holes"]) == [0, 1, 2, 3]
     assert (settings.out / "fillings.png").exists()
     card = tmp_path / "card.md"

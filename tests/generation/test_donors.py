@@ -15,12 +15,14 @@ from napari_histoaug.generation import (
     Generator,
     cut_donors,
     inpaint,
+    inpaint_many,
+    load_generator,
     read_donor,
     read_donors,
     save_donor,
 )
 from napari_histoaug.generation.composite import density, from_density
-from napari_histoaug.generation.donors import choose, fit, match_stain, place
+from napari_histoaug.generation.donors import ALIKE, BUNDLED, choose, fit, match_stain, place
 from napari_histoaug.generation.methods import Way
 
 PINK, RED = (200, 120, 160), (180, 30, 40)
@@ -171,3 +173,48 @@ def test_a_strength_out_of_range_is_a_sentence(
 ) -> None:
     with pytest.raises(GenerationError, match="strength must be above 0"):
         inpaint(generator, image, hole, donor=donor(), strength=strength)
+
+
+def test_a_hole_is_given_a_donor_of_its_size() -> None:
+    sizes = [8 * (n + 1) for n in range(3 * ALIKE)]
+    bank = []
+    for side in sizes:
+        mask = np.pad(np.ones((side, side), bool), 1)
+        bank.append(Donor(np.full((*mask.shape, 3), side % 256, np.uint8), mask, (0.25, 0.25)))
+    hole = np.pad(np.ones((60, 60), bool), 4)
+    # 60 px of 0.5 um are 120 px of the donors' pixel size.
+    found = {choose(bank, seed, hole, 0.5).mask.shape[0] - 2 for seed in range(200)}
+    assert len(found) == ALIKE
+    assert found == set(sorted(sizes, key=lambda side: abs(np.log(side / 120)))[:ALIKE])
+    assert choose(bank, 7, hole, 0.5) is choose(bank, 7, hole, 0.5)
+
+
+def test_the_packaged_donors_are_vessels_of_known_fields() -> None:
+    bank = read_donors(BUNDLED)
+    rows = (BUNDLED / "sources.csv").read_text().splitlines()[1:]
+    named = {row.split(",")[0]: row.split(",") for row in rows}
+    assert {donor.id for donor in bank} == set(named)
+    assert all(int(named[donor.id][3]) == donor.mask.sum() for donor in bank)
+    assert not {row[1] for row in named.values()} & {
+        "ischemic-colitis",
+        "breast-lobular-carcinoma",
+        "fat-necrosis",
+        "cholesterolpolyp",
+    }
+
+
+def test_several_holes_start_from_donors_of_their_own(pixel_folder: Path) -> None:
+    generator = load_generator(pixel_folder, device="cpu")
+    image = np.full((64, 64, 3), PINK, np.uint8)
+    hole = ellipse((64, 64), (32, 32), (14, 8))
+    bank = [donor(), donor(0.7)]
+    options = {"steps": 4, "strength": 0.5, "method": "pixel-time"}
+    many = inpaint_many(
+        generator, [image] * 2, [hole] * 2, seeds=[3, 4], donors=bank, batch=2, **options
+    )
+    for result, seed, own in zip(many, (3, 4), bank, strict=True):
+        one = inpaint(generator, image, hole, seed=seed, donor=own, **options)
+        assert result.donor == own.id
+        assert np.abs(result.image.astype(int) - one.image).max() <= 2
+    with pytest.raises(GenerationError, match="2 images and 1 donors"):
+        inpaint_many(generator, [image] * 2, [hole] * 2, donors=bank[:1])

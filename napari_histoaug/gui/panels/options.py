@@ -24,6 +24,7 @@ from qtpy.QtWidgets import (
 from napari_histoaug.gui.controller import Controller
 from napari_histoaug.gui.model_cards import BUNDLED, ModelCard, known_models, read_card
 from napari_histoaug.gui.panels.common import narrow, note, row
+from napari_histoaug.gui.tasks import BUNDLED_DONORS
 from napari_histoaug.gui.warning_color import warn
 
 METHODS = {
@@ -36,7 +37,11 @@ METHODS = {
     "paper": "RePaint with the published schedule, 2410 evaluations.",
 }
 DEVICES = ("auto", "cpu", "cuda", "mps")
-NOISE, REAL = "Noise", "A real vessel…"
+NOISE, REAL, FOLDER = "Noise", "A real vessel", "Vessels in a folder…"
+START = (
+    "Start from noise, from one of the real vessels that come with the program\n"
+    "(for blood vessels only), or from a folder of your own (histoaug donors)."
+)
 THUMB = 56
 MOST_THUMBS = 200
 
@@ -65,7 +70,7 @@ class Options(QWidget):
         self.roll_button = QPushButton("Roll")
         self.variants_box = _spin(1, 8)
         self.start_box = narrow(QComboBox())
-        self.start_box.addItems([NOISE, REAL])
+        self.start_box.addItems([NOISE, REAL, FOLDER])
         self.donor_list = QListWidget()
         self.donor_list.setViewMode(QListWidget.ViewMode.IconMode)
         self.donor_list.setIconSize(QSize(THUMB, THUMB))
@@ -90,7 +95,7 @@ class Options(QWidget):
             (self.keep_box, "Keep the seed for the next run; otherwise a new one is drawn."),
             (self.roll_button, "Draw another seed."),
             (self.variants_box, "Results to make at once and choose from under Review."),
-            (self.start_box, "Start from noise, or from a real vessel out of a folder of donors."),
+            (self.start_box, START),
             (self.donor_list, "The vessel to start from; none chosen: the seed chooses."),
             (self.strength_slider, "Left the real vessel stays as it is, right only its layout."),
             (self.device_box, "Where the network runs; auto takes a GPU if there is one."),
@@ -148,10 +153,10 @@ class Options(QWidget):
         self.variants_box.setValue(settings.variants)
         self.device_box.setCurrentText(settings.device)
         self.strength_slider.setValue(round(settings.strength * 100))
-        real = settings.donors is not None
-        self.start_box.setCurrentText(REAL if real else NOISE)
+        packaged = REAL if settings.donors == BUNDLED_DONORS else FOLDER
+        self.start_box.setCurrentText(NOISE if settings.donors is None else packaged)
         for widget in (self.donor_list, self.strength_slider, self._strength_label):
-            widget.setVisible(real)
+            widget.setVisible(settings.start is not None)
         if settings.donors != self._shown_donors:
             self._list_donors(settings.donors)
         if settings.model != self._shown_model:
@@ -173,11 +178,12 @@ class Options(QWidget):
             self.model_box.setCurrentText(folder)
 
     def _choose_start(self, index: int) -> None:
-        folder = ""
-        if self.start_box.currentText() == REAL:
-            folder = QFileDialog.getExistingDirectory(self, "Folder of donors (histoaug donors)")
+        folder = BUNDLED_DONORS if self.start_box.currentText() == REAL else None
+        if self.start_box.currentText() == FOLDER:
+            asked = QFileDialog.getExistingDirectory(self, "Folder of donors (histoaug donors)")
+            folder = Path(asked) if asked else self._controller.settings.donors
         self._controller.settings.donor = None
-        self._set("donors", Path(folder) if folder else None)
+        self._set("donors", folder)
         self.refresh()
 
     def _choose_donor(self) -> None:
