@@ -67,6 +67,8 @@ class Segmenter:
         A pixel above several thresholds goes to the class that exceeds its own by most.
         """
         limits = np.array(self.index.thresholds, np.float32)[:, None, None]
+        if len(limits) == 1:
+            return (probabilities[0] >= limits[0]).astype(np.uint8)
         # Relative to what is left above the threshold, so that strict classes are not favoured.
         margin = (probabilities - limits) / (1 - limits)
         best = margin.argmax(0)
