@@ -54,7 +54,7 @@ class Segmenter:
 
         Sides must be multiples of 32.
         """
-        x = torch.from_numpy(np.ascontiguousarray(windows)).to(self.device)
+        x = torch.from_numpy(np.require(windows, requirements=["C", "W"])).to(self.device)
         x = x.permute(0, 3, 1, 2).float() / 127.5 - 1
         x = x.contiguous(memory_format=torch.channels_last)
         with torch.inference_mode(), autocast(self.device):
