@@ -3,12 +3,16 @@
 Prints, each in a process of its own with its peak memory:
 
 - predict: a generated slide, half of it glass, with one network; ours where there is tissue, ours
-  everywhere, a plain openslide + DataLoader loop that adds windows up in memory, and MONAI's
-  sliding window where MONAI is installed;
+  everywhere, a plain openslide + DataLoader loop that adds windows up in memory, once calling the
+  network as plain PyTorch does (float32) and once as we do, and MONAI's sliding window over the
+  slide in memory where MONAI is installed;
+- memory: a generated slide of 100,000 x 100,000 pixels, 4 % of it tissue, with a network of one
+  multiplication in place of a real one: what is measured is everything around the network;
 - compare: the error map of a pair of label images, with and without matching objects;
 - fid: the Fréchet distance of 2,048 features of 10,000 pictures, ours and torch-fidelity's.
 
     python benchmarks/segmentation.py predict [--side 8192] [--rounds 3]
+    python benchmarks/segmentation.py memory [--side 100000]
     python benchmarks/segmentation.py compare [--side 40000]
     python benchmarks/segmentation.py fid [--pictures 10000] [--rounds 3]
 """
@@ -30,7 +34,7 @@ from typing import Any
 import numpy as np
 
 PATCH, BATCH = 512, 4
-WAYS = ("ours_on_tissue", "ours_everywhere", "plain_loop", "monai_window")
+WAYS = ("ours_on_tissue", "ours_everywhere", "plain_loop", "plain_loop_our_call", "monai_window")
 
 
 def make_slide(path: Path, side: int) -> None:
@@ -86,14 +90,39 @@ def _ours(folder: Path, tissue: bool) -> None:
 
 
 def plain_loop(folder: Path) -> None:
+    """A plain loop that calls the network in float32."""
+    import torch
+
+    unet = _unet(folder)
+
+    def probabilities(images: Any) -> Any:
+        with torch.inference_mode():
+            return torch.sigmoid(unet(images.permute(0, 3, 1, 2).float() / 127.5 - 1)).numpy()
+
+    _plain(folder, probabilities)
+
+
+def plain_loop_our_call(folder: Path) -> None:
+    """A plain loop that calls the network as ours does, in half precision where that is faster."""
+    from napari_histoaug.segmentation import load_segmenter
+
+    segmenter = load_segmenter(folder / "segmenter", "cpu")
+    _plain(folder, lambda images: segmenter.probabilities(images.numpy()))
+
+
+def _unet(folder: Path) -> Any:
+    from napari_histoaug.models.segmenter_folder import load_segmenter_parts
+
+    return load_segmenter_parts(folder / "segmenter").unet.eval()
+
+
+def _plain(folder: Path, probabilities: Any) -> None:
     """Windows by openslide in a DataLoader, added up in two arrays of the slide's size."""
     import openslide
     import torch
 
-    from napari_histoaug.segmentation import load_segmenter
     from napari_histoaug.segmentation.overlap import window_weights
 
-    segmenter = load_segmenter(folder / "segmenter", "cpu")
     slide = openslide.OpenSlide(str(folder / "slide.tif"))
     width, height = slide.dimensions
     half = PATCH // 2
@@ -111,7 +140,7 @@ def plain_loop(folder: Path) -> None:
     total = np.zeros((height + PATCH, width + PATCH), np.float32)
     weights = window_weights(PATCH)
     for images, ys, xs in torch.utils.data.DataLoader(Windows(), batch_size=BATCH):
-        found = segmenter.probabilities(images.numpy())[:, 0]
+        found = probabilities(images)[:, 0]
         for part, y, x in zip(found, ys.tolist(), xs.tolist(), strict=True):
             total[y + half : y + half + PATCH, x + half : x + half + PATCH] += part * weights
     np.rint(total * 255).astype(np.uint8)
@@ -123,17 +152,72 @@ def monai_window(folder: Path) -> None:
     import torch
     from monai.inferers import sliding_window_inference
 
-    from napari_histoaug.segmentation import load_segmenter
-
-    segmenter = load_segmenter(folder / "segmenter", "cpu")
+    unet = _unet(folder)
     slide = openslide.OpenSlide(str(folder / "slide.tif"))
     region = np.asarray(slide.read_region((0, 0), 0, slide.dimensions).convert("RGB"))
     image = torch.from_numpy(region).permute(2, 0, 1)[None].float() / 127.5 - 1
     with torch.inference_mode():
         sliding_window_inference(
-            image, PATCH, BATCH, lambda x: torch.sigmoid(segmenter.unet(x)), overlap=0.5,
+            image, PATCH, BATCH, lambda x: torch.sigmoid(unet(x)), overlap=0.5,
             mode="gaussian",
         )  # fmt: skip
+
+
+def make_large_slide(path: Path, side: int) -> None:
+    """Write a slide of glass with tissue-like noise in 4 % of it, level by level, tile by tile."""
+    import simplejpeg
+    import tifffile
+
+    rng = np.random.default_rng(0)
+    noise = rng.integers(110, 210, (32, 32, 3), np.uint8).repeat(16, 0).repeat(16, 1)
+    glass = np.full((512, 512, 3), 245, np.uint8)
+    tissue, empty = (simplejpeg.encode_jpeg(t, 80, "RGB", "420") for t in (noise, glass))
+    with tifffile.TiffWriter(path, bigtiff=True) as writer:
+        for level in range(4):
+            size = side // 4**level
+            count = -(-size // 512)
+            # Tissue is a square a fifth as wide as the slide.
+            inside = {n for n in range(count) if 0.4 * size <= n * 512 < 0.6 * size}
+            tiles = (
+                tissue if row in inside and column in inside else empty
+                for row in range(count)
+                for column in range(count)
+            )  # fmt: skip
+            writer.write(
+                tiles, shape=(size, size, 3), dtype=np.uint8, tile=(512, 512),
+                photometric="ycbcr", subsampling=(2, 2), compression="jpeg",
+                subfiletype=int(level > 0), metadata=None, resolution=(2e4, 2e4),
+                resolutionunit="CENTIMETER",
+            )  # fmt: skip
+
+
+def cheap_network(folder: Path) -> None:
+    """The large slide, a network of one multiplication in place of a real one."""
+    import torch
+
+    from napari_histoaug.models.segmenter_folder import SegmenterIndex
+    from napari_histoaug.segmentation import Segmenter
+    from napari_histoaug.segmentation.many_slides import find_on_slide
+    from napari_histoaug.slides import open_slide
+
+    class Pale(torch.nn.Module):
+        def forward(self, x: Any) -> Any:
+            return x[:, :1] * 4
+
+    index = SegmenterIndex(
+        name="pale", classes=("vessel",), mpp=(0.5, 0.5), patch=PATCH, thresholds=(0.5,)
+    )
+    segmenter = Segmenter(Pale(), index, "0" * 64, torch.device("cpu"))  # type: ignore[arg-type]
+    with tempfile.TemporaryDirectory() as out, open_slide(folder / "slide.tif") as slide:
+        find_on_slide(segmenter, slide, Path(out) / "p.zarr", batch=BATCH)
+
+
+def memory(side: int) -> None:
+    """Print seconds and peak memory of a slide of `side` pixels."""
+    with tempfile.TemporaryDirectory() as name:
+        make_large_slide(Path(name) / "slide.tif", side)
+        seconds, peak = measured("cheap_network", Path(name))
+    print(f"{side} x {side}, 4 % tissue, one multiplication: {seconds:.0f} s, {peak:.0f} MB")
 
 
 def make_pair(folder: Path, side: int) -> None:
@@ -272,7 +356,7 @@ def fid(pictures: int, rounds: int) -> None:
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("what", choices=("predict", "compare", "fid", "run"))
+    parser.add_argument("what", choices=("predict", "memory", "compare", "fid", "run"))
     parser.add_argument("rest", nargs="*")
     parser.add_argument("--side", type=int)
     parser.add_argument("--rounds", type=int, default=3)
@@ -282,6 +366,8 @@ def main() -> None:
         run(given.rest[0], Path(given.rest[1]))
     elif given.what == "predict":
         predict(given.side or 8192, given.rounds)
+    elif given.what == "memory":
+        memory(given.side or 100_000)
     elif given.what == "compare":
         compare_pair(given.side or 40_000)
     else:

@@ -82,22 +82,18 @@ def predict_block(
     places = [(r, c) for r in rows for c in columns if wanted is None or wanted(r, c)]
     if not places:
         return None
+    kept = KeptWindows(0) if kept is None else kept
     top, left = rows[0], columns[0]
-    image = read(top, left, rows[-1] + patch - top, columns[-1] + patch - left)
+    size = (rows[-1] + patch - top, columns[-1] + patch - left)
+    new = [place for place in places if place not in kept]
+    predicted = _predicted(predict, read, new, patch, batch)
     weights = window_weights(patch)
     total: Float | None = None
-    kept = KeptWindows(0) if kept is None else kept
-    batches = _batches([place for place in places if place not in kept], batch)
-    found: dict[tuple[int, int], Float] = {}
     for place in places:
-        if place not in kept and place not in found:
-            some = next(batches)
-            parts = [image[r - top :, c - left :][:patch, :patch] for r, c in some]
-            found.update(zip(some, predict(np.stack(parts)), strict=True))
-        part = kept.take(place) if place in kept else found.pop(place)
+        part = kept.take(place) if place in kept else next(predicted)
         r, c = place[0] - top, place[1] - left
         if total is None:
-            total = np.zeros((len(part), *image.shape[:2]), np.float32)
+            total = np.zeros((len(part), *size), np.float32)
         total[:, r : r + patch, c : c + patch] += part * weights
         if r + patch > y - top + height or c + patch > x - left + width:
             kept.keep(place, part)
@@ -137,6 +133,21 @@ class KeptWindows:
             self._held += part.nbytes
 
 
-def _batches(items: Sequence[tuple[int, int]], size: int) -> Iterator[Sequence[tuple[int, int]]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
+def around(places: Sequence[tuple[int, int]], patch: int) -> Box:
+    """The box (y, x, height, width) that the windows at `places` fill."""
+    rows, columns = zip(*places, strict=True)
+    top, left = min(rows), min(columns)
+    return top, left, max(rows) + patch - top, max(columns) + patch - left
+
+
+def _predicted(
+    predict: Predict, read: Read, places: Sequence[tuple[int, int]], patch: int, batch: int
+) -> Iterator[Float]:
+    """Predict the windows at `places`, one after the other, many a call."""
+    if not places:
+        return
+    box = around(places, patch)
+    image = read(*box)
+    for start in range(0, len(places), batch):
+        some = [(r - box[0], c - box[1]) for r, c in places[start : start + batch]]
+        yield from predict(np.stack([image[r : r + patch, c : c + patch] for r, c in some]))

@@ -54,7 +54,7 @@ class Segmenter:
 
         Sides must be multiples of 32.
         """
-        x = torch.from_numpy(np.ascontiguousarray(windows)).to(self.device)
+        x = torch.from_numpy(np.require(windows, requirements=["C", "W"])).to(self.device)
         x = x.permute(0, 3, 1, 2).float() / 127.5 - 1
         x = x.contiguous(memory_format=torch.channels_last)
         with torch.inference_mode(), autocast(self.device):
@@ -67,6 +67,8 @@ class Segmenter:
         A pixel above several thresholds goes to the class that exceeds its own by most.
         """
         limits = np.array(self.index.thresholds, np.float32)[:, None, None]
+        if len(limits) == 1:
+            return (probabilities[0] >= limits[0]).astype(np.uint8)
         # Relative to what is left above the threshold, so that strict classes are not favoured.
         margin = (probabilities - limits) / (1 - limits)
         best = margin.argmax(0)

@@ -20,7 +20,7 @@ from napari_histoaug.patches.grid import Grid, patch_grid
 from napari_histoaug.patches.pixels import read_pixels, read_validity
 from napari_histoaug.patches.settings import PatchSettings
 from napari_histoaug.segmentation.errors import SegmentationError
-from napari_histoaug.segmentation.overlap import KeptWindows, predict_block, window_starts
+from napari_histoaug.segmentation.overlap import KeptWindows, around, predict_block, window_starts
 from napari_histoaug.segmentation.prediction_store import (
     Colour,
     PredictionStore,
@@ -180,14 +180,13 @@ class _Job:
         y, x, height, width = box
         rows = window_starts(y, height, self.patch)
         columns = window_starts(x, width, self.patch)
-        top, left = rows[0], columns[0]
-        around = (top, left, rows[-1] + self.patch - top, columns[-1] + self.patch - left)
-        return _Block(
-            box,
-            read_pixels(self.slide, self.grid, around),
-            (top, left),
-            read_validity(self.slide, self.grid, box),
-        )
+        places = [(r, c) for r in rows for c in columns if self._window_wanted(r, c)]
+        image, origin = np.empty((0, 0, 3), np.uint8), (y, x)
+        if places:  # else glass: nothing to look at, and nothing to read
+            seen = around(places, self.patch)
+            image, origin = read_pixels(self.slide, self.grid, seen), seen[:2]
+        # After reading, by which damage becomes known.
+        return _Block(box, image, origin, read_validity(self.slide, self.grid, box))
 
     def _write(self, store: PredictionStore, block: _Block) -> UInt8:
         top, left = block.origin
