@@ -95,7 +95,7 @@ class Settings:
 
     label: str = "blood_vessel"
     purpose: Purpose = field(default="inpaint")
-    method: str = "pixel-time"
+    method: str = "turbo"  # nearest to real tissue on held-out holes, see docs/model-card.md
     steps: int | None = None
     seed: int = 0
     keep_seed: bool = False

@@ -50,7 +50,7 @@ def test_from_the_slide_to_the_exported_pair_and_back(window_desk, tmp_path):
 
     record = desk.session.edits.edits[-1]
     assert record.box == part.box
-    assert (record.label, record.seed, record.method) == ("blood_vessel", 0, "pixel-time")
+    assert (record.label, record.seed, record.method) == ("blood_vessel", 0, "turbo")
     assert record.model_sha256 == "f" * 64
     assert record.slide_sha256 == desk.session.slide.sha256()
     assert "napari-histoaug" in record.versions
