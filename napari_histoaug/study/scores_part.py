@@ -26,6 +26,7 @@ from napari_histoaug.study.statistics import (
     Fields,
     Of,
     Spread,
+    area_of_guessing,
     area_under_curve,
     curve,
     difference,
@@ -219,6 +220,8 @@ def curves(results: Results, split: Split) -> str:
         name: [(p.recall, p.precision) for p in curve(arms[arm])] for arm, name in names.items()
     }
     rows = [[name, _text(area_under_curve(arms[arm]))] for arm, name in names.items()]
+    if (guessing := area_of_guessing([cell for of in arms.values() for cell in of])) is not None:
+        rows.append(["guessing (share of vessel pixels)", f"{guessing:.3f}"])
     table = table_html(Table("", ("segmenter", "area under the curve"), rows))
     plot = precision_recall("precision against recall", lines, colours)
     return f'{legend(colours)}<div class="side">{plot}{table}</div>'

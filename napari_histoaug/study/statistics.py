@@ -213,6 +213,15 @@ def curve(cells: Sequence[Cell]) -> list[CurveValue]:
     return found
 
 
+def area_of_guessing(cells: Sequence[Cell]) -> float | None:
+    """Area under the curve of who knows nothing: the share of vessel pixels among those counted.
+
+    None where no segmenter has counts at a threshold of 0, which takes every pixel.
+    """
+    everything = [p.counts for c in cells for p in c.curve if p.threshold == 0]
+    return total(everything).precision
+
+
 def area_under_curve(cells: Sequence[Cell]) -> Spread | None:
     """Average precision of each seed: the sum of ``(R_i - R_(i-1)) P_i`` over the thresholds.
 

@@ -11,6 +11,7 @@ from napari_histoaug.metrics import Confusion
 from napari_histoaug.study.cells import Cell, parse_cell
 from napari_histoaug.study.errors import StudyError
 from napari_histoaug.study.statistics import (
+    area_of_guessing,
     area_under_curve,
     curve,
     difference,
@@ -149,3 +150,5 @@ def test_average_precision_sums_steps() -> None:
     found = area_under_curve([cell])
     assert found is not None
     assert found.mean == pytest.approx(0.5 * 1 + 0.3 * 0.5 + 0.2 * 0.25)
+    assert area_of_guessing([cell]) == 100 / 400
+    assert area_of_guessing(cells("real", 0)) is None
