@@ -83,7 +83,7 @@ def _threshold(ours: Sequence[Cell], real: Sequence[Cell]) -> str:
     of = [[c.threshold for c in arm if c.threshold is not None] for arm in (ours, real)]
     if not all(of):
         return ""
-    told = [", ".join(f"{t:g}" for t in each) for each in of]
+    told = [", ".join(f"{t:.3g}" for t in each) for each in of]
     return f"Thresholds chosen on validation: {told[0]}; for real tissue alone {told[1]}."
 
 

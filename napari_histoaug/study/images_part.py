@@ -33,14 +33,16 @@ FIGURES = (("kid", "KID", 4), ("fid", "FID", 1), ("lpips", "LPIPS", 3), ("hole_k
 def image_table(results: Results) -> str:
     """Distances of generated pictures from real ones, and the thesis's, marked as theirs."""
     images = {image["variant"]: image for image in results.content.get("images", [])}
-    names = [*VARIANTS, *(name for name in images if name not in VARIANTS)]
-    head = ("pictures", *(t for _, t, _ in FIGURES), "N", "real", "beside", "thesis, FID (theirs)")
+    shown = [name for name in TITLES if name in VARIANTS or name in images]
+    names = [*shown, *(name for name in images if name not in TITLES)]
+    titles = [title for _, title, _ in FIGURES]
+    head = ("pictures", "thesis, FID (theirs)", *titles, "N", "real", "beside")
     rows = [
         [
             TITLES.get(name, name),
+            _theirs(results, name),
             *(_range(images.get(name, {}).get(key), digits) for key, _, digits in FIGURES),
             *(str(images.get(name, {}).get(key, NOTHING)) for key in ("n", "n_real", "against")),
-            _theirs(results, name),
         ]
         for name in names
     ]

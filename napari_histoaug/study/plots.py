@@ -14,6 +14,7 @@ ROW = 30  # height of a line of differences
 GREY, AXIS = "#777", "#bbb"
 ASIDE = 5  # px between the dots of two series at one x
 
+Curve = Sequence[tuple[float, float]]  # (recall, precision)
 Points = Sequence[tuple[float, Sequence[float]]]  # at each x the values of the seeds
 
 
@@ -90,20 +91,24 @@ def _seeds(points: Points, axes: Axes, colour: str, aside: float) -> str:
 
 
 def precision_recall(
-    title: str, curves: Mapping[str, Sequence[tuple[float, float]]], colours: Mapping[str, str]
+    title: str, curves: Mapping[str, Sequence[Curve]], colours: Mapping[str, str]
 ) -> str:
-    """Draw (recall, precision) curves on the unit square."""
-    if not any(curves.values()):
+    """Draw (recall, precision) curves, one a seed; precision reaches to the largest there is."""
+    highest = [p for of in curves.values() for seed in of for _, p in seed]
+    if not highest:
         return ""
-    axes = Axes(0, 1, 0, 1)
+    top = max(highest)
+    axes = Axes(0, 1, 0, top)
     parts = [_frame(title, "recall", axes)]
-    for tick in (0, 0.25, 0.5, 0.75, 1):
-        parts += [_tick_x(axes.x(tick), f"{tick:g}"), _tick_y(axes.y(tick), f"{tick:g}")]
-    for name, points in curves.items():
-        line = " ".join(f"{axes.x(r):.1f},{axes.y(p):.1f}" for r, p in points)
-        parts.append(
-            f'<polyline points="{line}" fill="none" stroke="{colours[name]}" stroke-width="1.8"/>'
-        )
+    parts += [_tick_x(axes.x(tick), f"{tick:g}") for tick in (0, 0.25, 0.5, 0.75, 1)]
+    parts += [_tick_y(axes.y(tick), f"{tick:.2f}") for tick in _ticks(0, top)]
+    for name, seeds in curves.items():
+        for points in seeds:
+            line = " ".join(f"{axes.x(r):.1f},{axes.y(p):.1f}" for r, p in points)
+            parts.append(
+                f'<polyline points="{line}" fill="none" stroke="{colours[name]}" '
+                'stroke-width="1.4" stroke-opacity=".8"/>'
+            )
     return _svg(parts, title)
 
 

@@ -210,14 +210,15 @@ def _points(arms: Arms, recipe: str, figure: str, of: Of) -> Points:
 
 
 def curves(results: Results, split: Split) -> str:
-    """Precision-recall curves, seeds added up, and the area under those of each seed."""
+    """Precision-recall curves of each seed, and the areas under them."""
     arms = {arm: of for arm, of in by_arm(results.cells, split).items() if any(c.curve for c in of)}
     if not arms:
         return '<p class="note">There are no counts at several thresholds.</p>'
     names = {arm: f"{_name(arm[0])}, {arm[1]} %" for arm, _ in ordered(arms)}
     colours = colours_of(list(names.values()))
     lines = {
-        name: [(p.recall, p.precision) for p in curve(arms[arm])] for arm, name in names.items()
+        name: [[(p.recall, p.precision) for p in curve(cell)] for cell in arms[arm]]
+        for arm, name in names.items()
     }
     rows = [[name, _text(area_under_curve(arms[arm]))] for arm, name in names.items()]
     if (guessing := area_of_guessing([cell for of in arms.values() for cell in of])) is not None:

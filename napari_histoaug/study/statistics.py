@@ -196,20 +196,16 @@ class CurveValue:
     recall: float
 
 
-def curve(cells: Sequence[Cell]) -> list[CurveValue]:
-    """Precision against recall, the counts of all seeds added up, from strict to lenient.
+def curve(cell: Cell) -> list[CurveValue]:
+    """Precision against recall of one segmenter, from strict to lenient.
 
     Thresholds at which nothing is found have no precision and are left out.
     """
-    at: dict[float, list[Confusion]] = {}
-    for cell in cells:
-        for point in cell.curve:
-            at.setdefault(point.threshold, []).append(point.counts)
     found = []
-    for threshold in sorted(at, reverse=True):
-        counts = total(at[threshold])
+    for point in sorted(cell.curve, key=lambda point: -point.threshold):
+        counts = point.counts
         if counts.precision is not None and counts.recall is not None:
-            found.append(CurveValue(threshold, counts.precision, counts.recall))
+            found.append(CurveValue(point.threshold, counts.precision, counts.recall))
     return found
 
 
@@ -230,7 +226,7 @@ def area_under_curve(cells: Sequence[Cell]) -> Spread | None:
     """
     found = []
     for cell in cells:
-        points, area, before = curve([cell]), 0.0, 0.0
+        points, area, before = curve(cell), 0.0, 0.0
         for point in points:
             area += (point.recall - before) * point.precision
             before = point.recall

@@ -146,7 +146,7 @@ def test_average_precision_sums_steps() -> None:
         {"threshold": 0.0, "tp": 100, "fp": 300, "fn": 0},
     ]
     cell = parse_cell({**record("real", 0, 0, "test"), "curve": points[::-1]}, "a")
-    assert [(p.recall, p.precision) for p in curve([cell])] == [(0.5, 1), (0.8, 0.5), (1, 0.25)]
+    assert [(p.recall, p.precision) for p in curve(cell)] == [(0.5, 1), (0.8, 0.5), (1, 0.25)]
     found = area_under_curve([cell])
     assert found is not None
     assert found.mean == pytest.approx(0.5 * 1 + 0.3 * 0.5 + 0.2 * 0.25)
