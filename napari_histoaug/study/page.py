@@ -46,6 +46,7 @@ h3 { font-size: 1em; margin: 1.2em 0 .3em; }
 table { margin: .4em 0 1em; } th { text-align: left; font-weight: 600; vertical-align: bottom; }
 th, td { padding: .2em 1.1em .2em 0; border-bottom: 1px solid #eee; } td { white-space: nowrap; }
 .wide { overflow-x: auto; } .wide td, .wide th { font-size: .85em; padding-right: .9em; }
+.wide td:last-child { white-space: normal; min-width: 10em; }
 .verdict { font-size: 1.1em; padding: 1em 1.2em; border-left: 6px solid #999; background: #f7f7f5; }
 .verdict.helped { border-color: #3d7d4d; } .verdict.did-not-help { border-color: #b5433c; }
 .verdict.helped-in-part { border-color: #b07d1e; }
