@@ -1,6 +1,7 @@
 """Claims: whole slides are predicted faster and in less memory than by a plain loop; maps and FID.
 
-Prints, each in a process of its own with its peak memory:
+Prints processor seconds, which other programs on the machine hardly change, with the peak memory of
+a process of its own for each:
 
 - predict: a generated slide, half of it glass, with one network; ours where there is tissue, ours
   everywhere, a plain openslide + DataLoader loop that adds windows up in memory, once calling the
@@ -266,7 +267,7 @@ def _compare(folder: Path, objects: bool) -> None:
 
 
 def measured(name: str, folder: Path) -> tuple[float, float]:
-    """Seconds and peak memory, MB, of one way in a process of its own; imports are not timed."""
+    """Processor seconds, without imports, and peak memory, MB, of one way in its own process."""
     done = subprocess.run(
         [sys.executable, __file__, "run", name, str(folder)],
         check=True, stdout=subprocess.PIPE, text=True,
@@ -281,9 +282,9 @@ def run(name: str, folder: Path) -> None:
 
     import napari_histoaug.segmentation  # noqa: F401
 
-    start = time.perf_counter()
+    start = time.process_time()
     globals()[name](folder)
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     print(json.dumps([seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
 
 
@@ -339,14 +340,14 @@ def fid(pictures: int, rounds: int) -> None:
     times: dict[str, list[float]] = {"ours": [], "torch-fidelity": []}
     values = {}
     for _ in range(rounds):
-        start = time.perf_counter()
+        start = time.process_time()
         values["ours"] = frechet_distance(real, made)
-        times["ours"].append(time.perf_counter() - start)
-        start = time.perf_counter()
+        times["ours"].append(time.process_time() - start)
+        start = time.process_time()
         moments = [metric_fid.fid_features_to_statistics(torch.from_numpy(f)) for f in (real, made)]
         found = metric_fid.fid_statistics_to_metric(*moments, False)
         values["torch-fidelity"] = found["frechet_inception_distance"]
-        times["torch-fidelity"].append(time.perf_counter() - start)
+        times["torch-fidelity"].append(time.process_time() - start)
     middle = {name: statistics.median(each) for name, each in times.items()}
     for name, seconds in middle.items():
         print(f"FID of {pictures} pictures, {name:14s} {seconds:6.1f} s, {values[name]:.8f}")
