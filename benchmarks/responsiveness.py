@@ -5,6 +5,7 @@ it comes: its longest gap is the longest time the window did not answer. Measure
 times, medians printed:
 
 - idle: the same window with nothing to do (software OpenGL stalls by itself);
+- a frame: the same idle window when the view moves by a pixel: what drawing it once takes;
 - a layer: the same idle window when a picture as large as a result is added and taken away;
 - with the worker: the package's own job, its progress, its previews and the result's layer, on
   the processor;
@@ -162,6 +163,14 @@ def show_layer(viewer: napari.Viewer) -> None:
     wait(1)
 
 
+def move_view(viewer: napari.Viewer) -> None:
+    """Move the view by about a pixel and back."""
+    y, x = viewer.camera.center[-2:]
+    for moved in (x + 1 / viewer.camera.zoom, x):
+        viewer.camera.center = (y, moved)
+        wait(1)
+
+
 def cancel_latency(controller: Controller) -> tuple[float, float]:
     """Seconds from Cancel, in the middle of a run, until the network rests and all is told."""
     news: list[object] = []
@@ -217,6 +226,9 @@ def main() -> None:
             found.setdefault("main s", []).append(without_worker(controller))
             found.setdefault("main", []).append(pulse.longest())
             pulse.restart()
+            move_view(viewer)
+            found.setdefault("frame", []).append(pulse.longest())
+            pulse.restart()
             show_layer(viewer)
             found.setdefault("layer", []).append(pulse.longest())
             rest, told = cancel_latency(controller)
@@ -233,6 +245,7 @@ def report(median: dict[str, float], evaluation: float) -> None:
     idle = median["idle"] * 1000
     print(f"longest stall, idle window        {idle:6.0f} ms")
     for key, name in (
+        ("frame", "drawing a frame"),
         ("layer", "adding a layer"),
         ("worker", "with the worker"),
         ("main", "without the worker"),
