@@ -64,7 +64,7 @@ def judge_images(config: StudyConfig, stop: Callable[[], bool]) -> bool:
 
     def make(part: Path) -> int:
         extractor, lpips = choose_extractor(settings.extractor), choose_lpips("tissue")
-        for variant, pictures in _variants(config):
+        for variant, pictures in variants(config):
             path = part / f"{variant}.json"
             if stop():
                 raise KeyboardInterrupt
@@ -86,7 +86,7 @@ def _digest(folder: Path) -> str:
     return digest_of_files(files)
 
 
-def _variants(config: StudyConfig) -> Iterator[tuple[str, Callable[[], Pictures]]]:
+def variants(config: StudyConfig) -> Iterator[tuple[str, Callable[[], Pictures]]]:
     """Names, and what makes the pictures of each when they are needed."""
     for kind, variant in INPAINTED.items():
         yield variant, partial(_inpainted, config, kind, variant)

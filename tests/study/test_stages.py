@@ -20,8 +20,9 @@ from napari_histoaug.metrics import Confusion
 from napari_histoaug.models import SpadeUNet, SpadeUNetConfig
 from napari_histoaug.models.folder import GeneratorIndex, SamplingDefaults, save_generator
 from napari_histoaug.study import stages
-from napari_histoaug.study.config import StudyConfig
+from napari_histoaug.study.config import ImagesConfig, StudyConfig
 from napari_histoaug.study.errors import StudyError
+from napari_histoaug.study.imaging import variants
 from napari_histoaug.study.predicting import SHADES, shade
 from napari_histoaug.study.preparing import coarsened, draw
 from napari_histoaug.study.provenance import leaks
@@ -297,3 +298,28 @@ def test_bad_settings_are_sentences(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "compared_at is none of the ratios" in capsys.readouterr().err
     with pytest.raises(ConfigError, match="is in two sets"):
         load_config(StudyConfig, path, ["tissue.test_cases=[fat-necrosis]"])
+
+
+def test_judged_pictures_stand_beside_the_tissue_they_were_made_of(
+    config: StudyConfig, run: Path
+) -> None:
+    source = str(config.pools.model)
+    images = ImagesConfig(count=4, steps=2, generators={"latent-0": source})
+    of = {
+        name: make()
+        for name, make in variants(config.model_copy(update={"images": images, "out": run}))
+    }
+    assert set(of) == {"inpainted", "inpainted-donor", "latent-0"}
+    for name in ("inpainted", "inpainted-donor"):
+        pictures = of[name]
+        assert pictures.before is not None
+        assert pictures.made_holes is not None
+        for before, made, hole in zip(
+            pictures.before, pictures.made, pictures.made_holes, strict=True
+        ):
+            assert hole.any()
+            np.testing.assert_array_equal(made[~hole], before[~hole])
+            assert (made[hole] != before[hole]).any()
+    whole = of["latent-0"]
+    assert len(whole.made) == len(whole.real) == 4
+    assert all(image.shape == (64, 64, 3) for image in whole.made)
