@@ -33,7 +33,11 @@ def counts(said: str) -> dict[str, int]:
 
 
 def test_the_workflow_makes_every_cell_of_the_comparison(tmp_path: Path) -> None:
-    said = counts(dry_run("--cores", "1", "--config", f"set=out={tmp_path}/run"))
+    shown = dry_run("-p", "--cores", "1", "--config", f"set=out={tmp_path}/run")
+    # Settings come last, and take whatever follows them.
+    options = f"--config training/configs/study-demo.yaml --set out={tmp_path}/run"
+    assert f"stage.py cells/donor-100-0 {options}\n" in shown
+    said = counts(shown)
     assert (said["cell"], said["validate"], said["test"]) == (15, 15, 15)
     assert (said["made"], said["pool"], said["winner"], said["report"]) == (3, 4, 1, 1)
 
