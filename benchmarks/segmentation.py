@@ -156,7 +156,7 @@ def monai_window(folder: Path) -> None:
     unet = _unet(folder)
     slide = openslide.OpenSlide(str(folder / "slide.tif"))
     region = np.asarray(slide.read_region((0, 0), 0, slide.dimensions).convert("RGB"))
-    image = torch.from_numpy(region).permute(2, 0, 1)[None].float() / 127.5 - 1
+    image = torch.from_numpy(region.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
     with torch.inference_mode():
         sliding_window_inference(
             image, PATCH, BATCH, lambda x: torch.sigmoid(unet(x)), overlap=0.5,
