@@ -20,6 +20,7 @@ TOP_LEVEL = {
     "benchmarks",
     "docs",
     "Makefile",
+    "mkdocs.yml",
     "LICENSE",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
