@@ -54,9 +54,21 @@ def turns_of(path: Path, copy: int) -> list[int]:
 
 
 def encode_field(autoencoder: Autoencoder, path: Path, copy: int, out: Path) -> None:
-    """Encode the pieces of one field into `out`, float16 (n, h, w, C)."""
+    """Encode the pieces of one field into `out`, float16 (n, h, w, C).
+
+    Raises
+    ------
+    TissueError
+        When the field is smaller than a piece.
+    """
     image, _ = read_field(path, None)
-    write_array(out, encode_pieces(autoencoder, pieces_of(image, turns_of(path, copy))))
+    pieces = pieces_of(image, turns_of(path, copy))
+    if not pieces:
+        raise TissueError(
+            f"{path.stem} is {image.shape[1]} x {image.shape[0]} pixels; to be learnt as latents, "
+            f"fields must be {PIECE} x {PIECE} or larger."
+        )
+    write_array(out, encode_pieces(autoencoder, pieces))
 
 
 @torch.no_grad()

@@ -64,6 +64,23 @@ class PoolsConfig(Section):
     shards: int = Field(1, ge=1, description="parts that are made side by side")
 
 
+class NetworksConfig(Section):
+    """Networks taught for the study, on the training cases; none: a finished generator is used.
+
+    A name of both tables is a latent one: its generator lives in its autoencoder's latents.
+    """
+
+    autoencoders: dict[str, Path] = Field(
+        {}, description="name, e.g. latent-4: configuration of train_autoencoder.py"
+    )
+    generators: dict[str, Path] = Field(
+        {}, description="name, e.g. pixel: configuration of train_diffusion.py"
+    )
+    settings: tuple[str, ...] = Field(
+        (), description="overrides for all of them, e.g. loop.steps=2000"
+    )
+
+
 class SegmenterConfig(Section):
     """The segmenter of every cell: the same steps whatever it is taught on."""
 
@@ -111,6 +128,7 @@ class StudyConfig(Section):
 
     out: Path
     tissue: TissueConfig
+    networks: NetworksConfig = NetworksConfig()
     pools: PoolsConfig = PoolsConfig()
     segmenter: SegmenterConfig = SegmenterConfig()
     filter: FilterConfig = FilterConfig()

@@ -30,6 +30,7 @@ from napari_histoaug.study.image_quality import (
     made_hole,
     remade,
 )
+from napari_histoaug.study.networks import AUTOENCODERS, GENERATORS, network_of
 from napari_histoaug.study.pooling import MADE, made_pairs
 from napari_histoaug.study.preparing import DATA, SPLITS, Places, field_of
 from napari_histoaug.study.results import IMAGES
@@ -50,7 +51,7 @@ def judge_images(config: StudyConfig, stop: Callable[[], bool]) -> bool:
     KeyboardInterrupt
         When told to stop; what was judged stays for the next time.
     """
-    settings = config.images
+    settings, autoencoders, generators = config.images, *_networks(config)
     made = {kind: key_of(config.out / MADE / kind) for kind in INPAINTED}
     inputs = {
         "data": key_of(config.out / DATA),
@@ -58,8 +59,8 @@ def judge_images(config: StudyConfig, stop: Callable[[], bool]) -> bool:
         "extractor": settings.extractor,
         "count": settings.count,
         "steps": settings.steps,
-        "autoencoders": {name: _digest(path) for name, path in settings.autoencoders.items()},
-        "generators": {name: load_generator(of).sha256 for name, of in settings.generators.items()},
+        "autoencoders": {name: _digest(path) for name, path in autoencoders.items()},
+        "generators": {name: load_generator(of).sha256 for name, of in generators.items()},
     }
 
     def make(part: Path) -> int:
@@ -86,13 +87,26 @@ def _digest(folder: Path) -> str:
     return digest_of_files(files)
 
 
+def _networks(config: StudyConfig) -> tuple[dict[str, Path], dict[str, str]]:
+    """Autoencoders and generators to judge by their names in the report, the study's own too."""
+    autoencoders = dict(config.images.autoencoders)
+    for name in config.networks.autoencoders:
+        own = f"reconstruction-{name.removeprefix('latent-')}"
+        autoencoders[own] = network_of(config, f"{AUTOENCODERS}/{name}")
+    generators = dict(config.images.generators)
+    for name in config.networks.generators:
+        generators[name] = str(network_of(config, f"{GENERATORS}/{name}"))
+    return autoencoders, generators
+
+
 def variants(config: StudyConfig) -> Iterator[tuple[str, Callable[[], Pictures]]]:
     """Names, and what makes the pictures of each when they are needed."""
     for kind, variant in INPAINTED.items():
         yield variant, partial(_inpainted, config, kind, variant)
-    for variant, folder in config.images.autoencoders.items():
+    autoencoders, generators = _networks(config)
+    for variant, folder in autoencoders.items():
         yield variant, partial(_reconstructed, config, variant, folder)
-    for variant, source in config.images.generators.items():
+    for variant, source in generators.items():
         yield variant, partial(_synthesized, config, variant, source)
 
 

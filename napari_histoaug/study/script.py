@@ -73,6 +73,13 @@ def run_stage(config: StudyConfig, name: str, stop: Stopped) -> bool:
         return prepare(config)
     if name == REAL:
         return cut_real(config)
+    if head == "networks" and rest:
+        from napari_histoaug.study.networks import teach_autoencoder, teach_generator
+
+        kind, _, network = rest.partition("/")
+        teach = {"autoencoders": teach_autoencoder, "generators": teach_generator}.get(kind)
+        if teach is not None:
+            return teach(config, network, stop)
     if head == "made" and rest:
         from napari_histoaug.study.pooling import make_pairs
 
@@ -133,10 +140,13 @@ def swept(config: StudyConfig, recipe: str) -> list[str]:
 
 def every(config: StudyConfig) -> Iterable[str]:
     """All stages in an order in which each finds what it needs; the sweep follows the winner."""
+    from napari_histoaug.study.networks import network_names
+
     yield from (DATA, REAL)
     first = [name for name in compared(config) if name.startswith(REAL)]
     for name in first:
         yield from (f"cells/{name}", f"scores/validation/{name}")
+    yield from network_names(config)
     yield from (f"made/{kind}" for kind in KINDS)
     yield from (f"pools/{recipe}" for recipe in config.recipes)
     rest = [name for name in compared(config) if name not in first]

@@ -164,7 +164,9 @@ class Oracle(nn.Module):
         super().__init__()
         self.batch, self.prediction, self.off = batch, prediction, off
 
-    def forward(self, x: Tensor, t: Tensor, hole: Tensor, labels: Tensor) -> Tensor:
+    def forward(
+        self, x: Tensor, t: Tensor, hole: Tensor, labels: Tensor, data_set: Tensor
+    ) -> Tensor:
         x0, noise = self.batch["x0"], self.batch["noise"]
         torch.testing.assert_close(x[~hole.expand_as(x)], x0[~hole.expand_as(x0)])
         level = linear_schedule(1000).gather(t)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +15,24 @@ from PIL import Image
 from pyarrow import parquet
 from scipy import ndimage
 
+from napari_histoaug.generation import load_generator
+from napari_histoaug.learning import latents
 from napari_histoaug.learning.config_files import ConfigError, load_config
 from napari_histoaug.learning.loop import never
+from napari_histoaug.learning.tissue import TissueError
 from napari_histoaug.metrics import Confusion
 from napari_histoaug.models import SpadeUNet, SpadeUNetConfig
 from napari_histoaug.models.folder import GeneratorIndex, SamplingDefaults, save_generator
 from napari_histoaug.study import stages
-from napari_histoaug.study.config import ImagesConfig, StudyConfig
+from napari_histoaug.study.config import ImagesConfig, NetworksConfig, StudyConfig
 from napari_histoaug.study.errors import StudyError
 from napari_histoaug.study.imaging import variants
+from napari_histoaug.study.networks import network_names, network_of
 from napari_histoaug.study.predicting import SHADES, shade
 from napari_histoaug.study.preparing import coarsened, draw
 from napari_histoaug.study.provenance import leaks
 from napari_histoaug.study.scoring import best_shade, curve_of
-from napari_histoaug.study.script import run_all, run_stage, run_stages
+from napari_histoaug.study.script import every, run_all, run_stage, run_stages
 from napari_histoaug.study.teaching import CellName
 
 SIDE = 128
@@ -234,6 +239,50 @@ def test_parts_of_a_kind_are_what_one_process_makes(
         for path in (run / "made" / "plain" / folder).iterdir():
             twin = tmp_path / "run" / "made" / "plain" / folder / path.name
             assert twin.read_bytes() == path.read_bytes()
+
+
+def test_networks_of_the_study_are_taught_on_its_tissue_and_judged(
+    config: StudyConfig, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(run / "data", tmp_path / "run" / "data")
+    shutil.copytree(run / "made", tmp_path / "run" / "made")
+    for name in ("splits.json", "data.json"):
+        shutil.copy(run / name, tmp_path / "run" / name)
+    common = "data: {tiles: elsewhere, train_cases: [eye], validation_cases: [eye], crop: 64}\n"
+    loop = "loop: {out: elsewhere, steps: 2, batch: 2, threads: 1}\n"
+    (tmp_path / "vq.yaml").write_text(
+        f"{common}{loop}model: {{latent_channels: 4, codes: 16, widths: [16, 16], blocks: 1, "
+        "unshuffle: 2}\nperceptual: {weight: 0}\n"
+    )
+    (tmp_path / "unet.yaml").write_text(
+        f"{common}{loop}model: {{width: 8, multipliers: [1, 2], spade_hidden: 8}}\n"
+    )
+    networks = NetworksConfig(
+        autoencoders={"latent-4": tmp_path / "vq.yaml"},
+        generators={"latent-4": tmp_path / "unet.yaml", "pixel": tmp_path / "unet.yaml"},
+        settings=("loop.seed=3",),
+    )
+    other = config.model_copy(update={"out": tmp_path / "run", "networks": networks})
+    known = takewhile(lambda stage: stage != "winner", every(other))
+    assert [stage for stage in known if stage.startswith("networks")] == network_names(other)
+    with pytest.raises(StudyError, match="not there yet"):
+        run_stage(other, "networks/generators/latent-4", never)
+    assert run_stage(other, "networks/autoencoders/latent-4", never)
+    with pytest.raises(TissueError, match="128 x 128 pixels; to be learnt as latents"):
+        run_stage(other, "networks/generators/latent-4", never)
+    shutil.rmtree(other.out / "networks" / "generators" / "latent-4.part")
+    monkeypatch.setattr(latents, "PIECE", 64)
+    for stage in network_names(other)[1:]:
+        assert run_stage(other, stage, never)
+        assert not run_stage(other, stage, never)
+        assert (other.out / stage / "report.html").is_file()
+    for name, channels in (("latent-4", 4), ("pixel", 3)):
+        made = load_generator(str(network_of(other, f"networks/generators/{name}")), "cpu")
+        assert made.unet.config.channels == channels
+        assert made.classes == ("blood_vessel",)
+    assert {"reconstruction-4", "latent-4", "pixel"} <= {name for name, _ in variants(other)}
+    with pytest.raises(StudyError, match="no generator latent-8; its configuration names latent-4"):
+        run_stage(other, "networks/generators/latent-8", never)
 
 
 def test_an_interrupted_stage_goes_on_and_a_changed_one_starts_anew(tmp_path: Path) -> None:
