@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from uuid import uuid4
 
 from PIL import Image
 
@@ -90,8 +91,11 @@ def _claim(config: DatasetConfig, generator: Generator) -> None:
     }
     path = config.out / SETTINGS
     if not path.exists():
-        write_json(path, maker)
-    elif read_json(path) != maker:
+        # Shards start together: each writes a file of its own, and any of them may stay.
+        own = path.with_name(f"{path.name}.{uuid4().hex}")
+        write_json(own, maker)
+        os.replace(own, path)
+    if read_json(path) != maker:
         raise GenerationError(
             f"{config.out} holds pairs made with other settings or another model; choose another "
             "folder with out=FOLDER."

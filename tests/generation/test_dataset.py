@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import errno
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,8 +17,10 @@ from PIL import Image
 from scipy import ndimage
 
 from napari_histoaug.generation import dataset
+from napari_histoaug.generation.dataset_config import DatasetConfig
 from napari_histoaug.generation.dataset_script import generate_dataset
 from napari_histoaug.generation.donors import cut_donors, save_donor
+from napari_histoaug.learning.config_files import load_config
 from napari_histoaug.learning.tissue import pixel_tissue, turn
 
 
@@ -61,6 +66,26 @@ def test_shards_make_together_what_one_process_makes(command: list[str], tmp_pat
     for part in ("2/2", "1/2"):
         assert generate_dataset([*command, "--shard", part, f"out={tmp_path / 'parts'}"]) == 0
     assert contents(tmp_path / "made") == contents(tmp_path / "parts")
+
+
+def test_shards_that_start_at_once_agree_on_the_settings(
+    command: list[str], tmp_path: Path
+) -> None:
+    config = load_config(DatasetConfig, Path(command[1]))
+    for attempt in range(30):
+        mine = config.model_copy(update={"out": tmp_path / f"{attempt}"})
+        ready = threading.Barrier(8)
+
+        def claim(mine: DatasetConfig = mine, ready: threading.Barrier = ready) -> None:
+            ready.wait()
+            dataset._claim(mine, SimpleNamespace(sha256="f" * 64))
+
+        with ThreadPoolExecutor(8) as threads:
+            for claimed in [threads.submit(claim) for _ in range(8)]:
+                claimed.result()
+        assert sorted(p.name for p in mine.out.iterdir()) == [
+            "dataset.json", "labels", "rows", "tiles"
+        ]  # fmt: skip
 
 
 def test_it_goes_on_where_it_was_and_can_be_extended(command: list[str], tmp_path: Path) -> None:
