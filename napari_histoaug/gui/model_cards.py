@@ -6,11 +6,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
+from napari_histoaug.gui.installed import BUNDLED, installed
 
 _INDEX = "model_index.json"
-_PACKAGED = Path(__file__).parents[1] / "models" / "generators"
-BUNDLED = "bundled"
 
 
 @dataclass(frozen=True)
@@ -54,13 +52,7 @@ class ModelCard:
 
 def known_models() -> dict[str, Path]:
     """Names and folders of the bundled generator and of those trained or added here."""
-    roots = _PACKAGED, platformdirs.user_data_path("napari-histoaug") / "generators"
-    folders = [path for root in roots if root.is_dir() for path in sorted(root.iterdir())]
-    found: dict[str, Path] = {}
-    for folder in folders:
-        if (folder / _INDEX).is_file():
-            found.setdefault(folder.name, folder)
-    return found
+    return installed("generators", _INDEX)
 
 
 def read_card(model: str | None) -> ModelCard | str:

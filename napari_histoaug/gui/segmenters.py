@@ -6,11 +6,9 @@ import importlib.util
 import json
 from pathlib import Path
 
-import platformdirs
+from napari_histoaug.gui.installed import BUNDLED, installed
 
-BUNDLED = "bundled"
 _INDEX = "segmenter_index.json"
-_PACKAGED = Path(__file__).parents[1] / "models" / "segmenters"
 NO_TORCH = (
     "Finding and comparing need PyTorch, which is not installed: close napari, run "
     "pip install torch, and start again."
@@ -19,13 +17,7 @@ NO_TORCH = (
 
 def known_segmenters() -> dict[str, Path]:
     """Names and folders of the bundled segmenter and of those trained or added here."""
-    roots = _PACKAGED, platformdirs.user_data_path("napari-histoaug") / "segmenters"
-    folders = [path for root in roots if root.is_dir() for path in sorted(root.iterdir())]
-    found: dict[str, Path] = {}
-    for folder in folders:
-        if (folder / _INDEX).is_file():
-            found.setdefault(folder.name, folder)
-    return found
+    return installed("segmenters", _INDEX)
 
 
 def no_torch() -> str | None:

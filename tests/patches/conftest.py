@@ -69,3 +69,9 @@ def make_slide(tmp_path: Path) -> Callable[..., Path]:
         return write_slide(tmp_path / name, image, **options)  # type: ignore[arg-type]
 
     return make
+
+
+def contents(folder):
+    """Everything in an output folder except the file that guards its lock."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != "run.guard")
+    return {str(file.relative_to(folder)): file.read_bytes() for file in files}

@@ -21,7 +21,7 @@ from napari_histoaug.patches.reading import PatchReader
 from napari_histoaug.patches.run import ExtractConfig, Here, attempt, run_extraction
 from napari_histoaug.slides import open_slide
 
-from .conftest import discs, pink_square, write_slide
+from .conftest import contents, discs, pink_square, write_slide
 
 CLASSES = """
 classes:
@@ -56,12 +56,6 @@ def config_of(place, out, **changes):
         "workers": 0, "splits": None,
     }  # fmt: skip
     return ExtractConfig.model_validate(values | changes)
-
-
-def contents(folder):
-    """Everything in an output folder except the file that guards its lock."""
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != "run.guard")
-    return {str(file.relative_to(folder)): file.read_bytes() for file in files}
 
 
 @pytest.fixture(scope="module")

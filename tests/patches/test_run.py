@@ -21,7 +21,7 @@ from napari_histoaug.patches.cluster import Cluster
 from napari_histoaug.patches.manifest import read_info, read_table
 from napari_histoaug.patches.run import ExtractConfig, Here, run_extraction
 
-from .conftest import discs, pink_square, write_slide
+from .conftest import contents, discs, pink_square, write_slide
 
 ROOT = Path(__file__).resolve().parents[2]
 CLASSES = """
@@ -56,12 +56,6 @@ def config_of(place, out, **changes):
         "patches": PATCHES, "part": 20, "workers": 0, "splits": {"train": 0.5, "test": 0.5},
     }  # fmt: skip
     return ExtractConfig.model_validate(values | changes)
-
-
-def contents(folder):
-    """Everything in an output folder except the file that guards its lock."""
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != "run.guard")
-    return {str(file.relative_to(folder)): file.read_bytes() for file in files}
 
 
 @pytest.fixture(scope="module")

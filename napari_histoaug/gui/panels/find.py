@@ -17,6 +17,7 @@ from superqt import QLabeledDoubleSlider
 
 from napari_histoaug.gui.compare_desk import CompareDesk
 from napari_histoaug.gui.finding import SCOPES
+from napari_histoaug.gui.installed import BUNDLED
 from napari_histoaug.gui.jobs import Progress
 from napari_histoaug.gui.panels.common import (
     NEXT_STEP,
@@ -27,7 +28,7 @@ from napari_histoaug.gui.panels.common import (
     row,
     show_progress,
 )
-from napari_histoaug.gui.segmenters import BUNDLED, known_segmenters, missing, said
+from napari_histoaug.gui.segmenters import known_segmenters, missing, said
 from napari_histoaug.gui.warning_color import warn
 
 FIND, CANCEL = "Find vessels", "Cancel"

@@ -22,7 +22,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_histoaug.gui.controller import Controller
-from napari_histoaug.gui.model_cards import BUNDLED, ModelCard, known_models, read_card
+from napari_histoaug.gui.installed import BUNDLED
+from napari_histoaug.gui.model_cards import ModelCard, known_models, read_card
 from napari_histoaug.gui.panels.common import narrow, note, row
 from napari_histoaug.gui.tasks import BUNDLED_DONORS
 from napari_histoaug.gui.warning_color import warn
