@@ -7,10 +7,11 @@ times, medians printed:
 - idle: the same window with nothing to do (software OpenGL stalls by itself);
 - a frame: the same idle window when the view moves by a pixel: what drawing it once takes;
 - a layer: the same idle window when a picture as large as a result is added and taken away;
-- with the worker: the package's own job, its progress, its previews and the result's layer, on
-  the processor;
+- with the worker: the package's own job, its progress, its previews, the result's layer and what
+  a segmenter says of it, on the processor, from noise;
 - without: the same function called on the main thread, which lets Qt run between evaluations, as
-  a peer has done since it gave its workers up; it shows neither previews nor a result;
+  a peer has done since it gave its workers up; it shows neither previews nor a result, and asks
+  no segmenter;
 - the time from Cancel until the network stands still, and until the window has taken the preview
   away, beside the time of one network evaluation;
 - the time of an inpaint with the worker, relative to without.
@@ -211,6 +212,7 @@ def main() -> None:
         slide = Path(copy(given.slide or fetch_sample(), folder))
         viewer, controller = window(slide)
         controller.settings.device, controller.settings.method = "cpu", given.method
+        controller.settings.donors = None  # as without the worker: as many evaluations
         live(lambda: controller.making.timing.idle)
         pulse = Pulse()
         found: dict[str, list[float]] = {}
