@@ -74,18 +74,19 @@ class Filling:
             steps=self.steps,
             seed=seed,
             progress=progress,
-            **self._start(seed, hole),
+            **self._start(seed, hole, before),
         )
         progress.end()
         self.fills.append(Fill(box, hole, before, result))
         return result.notes
 
-    def _start(self, seed: int, hole: np.ndarray) -> dict[str, Any]:
+    def _start(self, seed: int, hole: np.ndarray, image: np.ndarray) -> dict[str, Any]:
         if not self.donors:
             return {}
-        from napari_histoaug.generation.donors import choose
+        from napari_histoaug.generation.donor_fit import choose
 
-        return {"donor": choose(self.donors, seed, hole, self.slide.mpp), "strength": self.strength}
+        donor = choose(self.donors, seed, hole, self.slide.mpp, image)
+        return {"donor": donor, "strength": self.strength}
 
     def context(self, area: shapely.Polygon) -> Box:
         """Return the level-0 box to read around an area."""

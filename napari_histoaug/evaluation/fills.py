@@ -13,7 +13,8 @@ from PIL import Image as Pillow
 from napari_histoaug.evaluation.held_out import HeldOutHole
 from napari_histoaug.evaluation.plain_answers import Fill
 from napari_histoaug.generation import Generator, inpaint
-from napari_histoaug.generation.donors import Donor, choose
+from napari_histoaug.generation.donor_fit import choose
+from napari_histoaug.generation.donors import Donor
 
 Image = npt.NDArray[np.uint8]
 Say = Callable[[str], None]
@@ -39,7 +40,7 @@ def inpaint_from(
     """Return a fill by the generator that starts from one of `donors`; the seed chooses it."""
 
     def fill(item: HeldOutHole, seed: int) -> Image:
-        donor = choose(donors, seed, item.hole, generator.mpp)
+        donor = choose(donors, seed, item.hole, generator.mpp, item.image)
         return inpaint(
             generator,
             item.image,

@@ -1,13 +1,12 @@
-"""Donors: real vessels to start from, cut from images, kept as pictures, fitted into a hole."""
+"""Donors: real vessels to start from, cut from images and kept as pictures."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -16,23 +15,18 @@ from PIL import Image as Pictures
 from PIL import PngImagePlugin, UnidentifiedImageError
 from scipy import ndimage
 
-from napari_histoaug.generation.composite import density, from_density
+from napari_histoaug.generation.composite import density
 from napari_histoaug.generation.generator import GenerationError
 
 Image = npt.NDArray[np.uint8]
 Bool = npt.NDArray[np.bool_]
 Float = npt.NDArray[np.float64]
-Mpp = float | tuple[float, float]
 
 MARGIN = 32  # px of tissue kept around a donor: where its stain is measured
-RING = 32  # px around a hole in which the stain to match is measured
 BUNDLED = Path(__file__).parents[1] / "models" / "donors"
-ALIKE = 12  # donors of the most similar size, among which a seed chooses
 
-LEAST = 64  # px; smaller vessels are no donors, fewer pixels no stain
-SIZES = 0.5, 2.0  # how far a donor may be shrunk or enlarged, besides its pixel size
-CONTRAST = 0.5, 2.0  # how far its contrast may be changed
-FLAT = 0.01  # optical density; spreads below it say nothing of a contrast
+LEAST = 64  # px; smaller vessels are no donors, and fewer pixels have no stain
+PALE = 0.15  # optical density; what is below it is glass, fat, or an empty lumen
 
 
 @dataclass(frozen=True)
@@ -59,6 +53,25 @@ class Donor:
         digest.update(np.ascontiguousarray(self.image).tobytes())
         digest.update(np.ascontiguousarray(self.mask, np.uint8).tobytes())
         return digest.hexdigest()[:16]
+
+    @cached_property
+    def stain(self) -> Float | None:
+        """Mean optical density (3,) of the tissue around the vessel; None where there is none."""
+        return mean_stain(self.image, ~self.mask)
+
+
+def mean_stain(image: Image, where: Bool) -> Float | None:
+    """Mean optical density (3,) of the tissue in a part of an image; None where there is little.
+
+    Parameters
+    ----------
+    image : uint8, (H, W, 3)
+    where : bool, (H, W)
+        What is pale there does not count.
+    """
+    densities = density(image[where])
+    tissue = densities[densities.mean(1) > PALE]
+    return tissue.mean(0, dtype=np.float64) if len(tissue) >= LEAST else None
 
 
 def cut_donors(
@@ -135,125 +148,13 @@ def read_donors(folder: Path) -> list[Donor]:
     GenerationError
         When there is none, or one cannot be read.
     """
-    donors = [read_donor(path) for path in sorted(folder.glob("*.png"))]
+    # A folder that gains or loses a file is a newer one; files are named after their pixels.
+    donors = list(_bank(folder, folder.stat().st_mtime_ns)) if folder.is_dir() else []
     if not donors:
         raise GenerationError(f"There are no donors in {folder}; make some with histoaug donors.")
     return donors
 
 
-def choose(
-    donors: Sequence[Donor], seed: int, hole: Bool | None = None, mpp: Mpp | None = None
-) -> Donor:
-    """The donor that a seed stands for.
-
-    Parameters
-    ----------
-    donors : sequence of Donor
-    seed : int
-    hole : bool, (H, W), optional
-        Choose among the dozen that have to be scaled least to fill it: a capillary blown up to a
-        vein is blurred.
-    mpp : float or (float, float), optional
-        Micrometres per pixel of the hole.
-    """
-    bank = list(donors)
-    if hole is not None and hole.any():
-        pixel = float(np.prod(np.broadcast_to(1.0 if mpp is None else mpp, 2)))
-        areas = [
-            donor.mask.sum() * (pixel if donor.mpp is None or mpp is None else np.prod(donor.mpp))
-            for donor in bank
-        ]
-        scaling = np.abs(np.log(np.array(areas) / (hole.sum() * pixel)))
-        bank = [bank[i] for i in np.argsort(scaling, kind="stable")[:ALIKE]]
-    return bank[int(np.random.default_rng([seed, 1]).integers(len(bank)))]
-
-
-def place(
-    donor: Donor,
-    image: Image,
-    hole: Bool,
-    made: Bool,
-    mpp: tuple[float, float],
-    seed: int = 0,
-) -> Image:
-    """Paste a donor into a hole: turned to lie along it, as large as it, in its stain.
-
-    Parameters
-    ----------
-    donor : Donor
-    image : uint8, (H, W, 3)
-        The hole already filled in smoothly; seen where the donor does not reach.
-    hole, made : bool, (H, W)
-        The vessel to come, and the pixels that may change.
-    mpp : (float, float)
-        Of `image`.
-    seed : int
-        Which of the two ends comes first, and whether the donor is mirrored.
-    """
-    matrix, offset = fit(donor, hole, mpp, seed)
-    ring = ndimage.binary_dilation(made, iterations=RING) & ~made
-    stained = match_stain(donor.image, ~donor.mask, image, ring)
-    where = {"matrix": matrix, "offset": offset, "output_shape": hole.shape}
-    inside = np.ones(donor.mask.shape, np.float32)
-    reached = ndimage.affine_transform(inside, **where, order=1) > 0.999
-    placed = image.copy()
-    for channel in range(3):
-        moved = ndimage.affine_transform(stained[..., channel].astype(np.float32), **where, order=1)
-        placed[..., channel] = np.where(made & reached, np.rint(moved), image[..., channel])
-    return placed
-
-
-def fit(
-    donor: Donor, hole: Bool, mpp: tuple[float, float], seed: int = 0
-) -> tuple[Float, tuple[float, float]]:
-    """The map from pixels of a hole to those of a donor: ``matrix @ (y, x) + offset``.
-
-    Centres fall on each other, the longer axes too; areas become equal within limits.
-    """
-    rng = np.random.default_rng([seed, 2])
-    end, mirror = rng.integers(2, size=2)
-    zoom = np.divide(donor.mpp or mpp, mpp)  # the donor's pixels in pixels of the image
-    (here, area, axis), (there, other, donor_axis) = (
-        _ellipse(hole, np.ones(2)),
-        _ellipse(donor.mask, zoom),
-    )
-    size = float(np.clip(np.sqrt(area / other), *SIZES))
-    flip = np.diag([1.0, -1.0 if mirror else 1.0])
-    turned = np.arctan2(*(flip @ donor_axis)) - np.arctan2(*axis) + end * np.pi
-    # Angles are measured from the x axis towards y, and vectors are (y, x).
-    turn = np.array([[np.cos(turned), np.sin(turned)], [-np.sin(turned), np.cos(turned)]])
-    matrix = np.diag(1 / zoom) @ flip @ turn / size
-    offset = there / zoom - matrix @ here
-    return matrix, (float(offset[0]), float(offset[1]))
-
-
-def _ellipse(mask: Bool, zoom: Float) -> tuple[Float, float, Float]:
-    """Centre (y, x), area and longer axis (y, x) of a mask whose pixels are `zoom` large."""
-    at = np.argwhere(mask) * zoom
-    centre = at.mean(0)
-    _, directions = np.linalg.eigh(np.cov(at.T) + 1e-9 * np.eye(2) if len(at) > 1 else np.eye(2))
-    return centre, float(len(at) * np.prod(zoom)), directions[:, -1]
-
-
-def match_stain(donor: Image, around: Bool, image: Image, ring: Bool) -> Image:
-    """Give a donor the stain of other tissue: mean and spread of optical density a channel.
-
-    Reinhard et al. 2001, on optical densities, which add up where stains do. Measured on the tissue
-    around the vessel and around the hole, so that the vessel keeps being redder than its
-    surroundings.
-
-    Parameters
-    ----------
-    donor : uint8, (h, w, 3)
-    around : bool, (h, w)
-        Its tissue outside the vessel.
-    image : uint8, (H, W, 3)
-    ring : bool, (H, W)
-        The tissue around the hole.
-    """
-    if around.sum() < LEAST or ring.sum() < LEAST:
-        return donor
-    own, wanted = density(donor), density(image)[ring]
-    mean, spread = own[around].mean(0), own[around].std(0)
-    contrast = np.clip((wanted.std(0) + FLAT) / (spread + FLAT), *CONTRAST)
-    return from_density(((own - mean) * contrast + wanted.mean(0)).astype(np.float32))
+@lru_cache(maxsize=2)
+def _bank(folder: Path, _changed: int) -> tuple[Donor, ...]:
+    return tuple(read_donor(path) for path in sorted(folder.glob("*.png")))

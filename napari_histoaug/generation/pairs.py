@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_histoaug.generation.dataset_config import DatasetConfig
+from napari_histoaug.generation.donor_fit import choose
 from napari_histoaug.generation.donors import Donor, read_donors
 from napari_histoaug.generation.generator import GenerationError, Generator
 from napari_histoaug.generation.inpainting import InpaintResult, inpaint
@@ -20,7 +21,6 @@ from napari_histoaug.learning.tissue import RIM, find_fields, read_field, turn
 from napari_histoaug.models.checkpoints import sha256_of
 
 SURROUNDINGS = "background"
-CANDIDATES = 8  # donors of which the one nearest in size is taken
 
 Pixels = npt.NDArray[np.uint8]
 Rng = np.random.Generator
@@ -77,7 +77,7 @@ def _inpainted(config: DatasetConfig, generator: Generator, rng: Rng, seed: int)
         )
     made: list[InpaintResult] = []
     while hole is not None:
-        donor = _donor(config, rng, hole)
+        donor = _donor(config, rng, hole, image)
         one = inpaint(
             generator, image, hole, config.label, config.source.mpp, config.method, config.steps,
             seed + len(made), donor=donor, strength=config.strength,
@@ -148,19 +148,14 @@ def _record(
     return record
 
 
-def _donor(config: DatasetConfig, rng: Rng, hole: npt.NDArray[np.bool_]) -> Donor | None:
-    """Of some donors the one that need be stretched least."""
+def _donor(
+    config: DatasetConfig, rng: Rng, hole: npt.NDArray[np.bool_], image: Pixels
+) -> Donor | None:
+    """One of the donors that suit the hole."""
     if config.donors is None:
         return None
-    donors = _donors(config.donors)
-    drawn = [donors[i] for i in rng.integers(len(donors), size=CANDIDATES)]
-    wanted = np.log(hole.sum())
-    return min(drawn, key=lambda donor: abs(np.log(donor.mask.sum()) - wanted))
-
-
-@lru_cache(maxsize=4)
-def _donors(folder: Path) -> list[Donor]:
-    return read_donors(folder)
+    seed = int(rng.integers(2**31))
+    return choose(read_donors(config.donors), seed, hole, config.source.mpp, image)
 
 
 @lru_cache(maxsize=64)

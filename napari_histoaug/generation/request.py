@@ -16,7 +16,9 @@ from napari_histoaug.generation.composite import (
     match_rim,
     prefill,
 )
-from napari_histoaug.generation.donors import Donor, place
+from napari_histoaug.generation.detail import kept, with_detail
+from napari_histoaug.generation.donor_fit import place
+from napari_histoaug.generation.donors import Donor
 from napari_histoaug.generation.generator import GenerationError, Generator
 from napari_histoaug.generation.labels import soft_labels
 from napari_histoaug.generation.space import decode, encode, pixels_of, state_hole
@@ -112,13 +114,17 @@ class Request:
         return encode(self.generator, self.filled)
 
     @cached_property
-    def start(self) -> Tensor | None:
-        """The state (1, C, h, w) with the donor in the hole."""
+    def placed(self) -> tuple[Image, Bool] | None:
+        """The window with the donor in the hole, and the pixels that are the donor's."""
         if self.donor is None:
             return None
         hole = self.window.cut_hole(self.small_hole)
-        placed = place(self.donor, self.filled, hole, self.made, self.generator.mpp, self.seed)
-        return encode(self.generator, placed)
+        return place(self.donor, self.filled, hole, self.made, self.generator.mpp, self.seed)
+
+    @cached_property
+    def start(self) -> Tensor | None:
+        """The state (1, C, h, w) with the donor in the hole."""
+        return None if self.placed is None else encode(self.generator, self.placed[0])
 
     @cached_property
     def labels(self) -> Tensor:
@@ -158,9 +164,26 @@ class Request:
         made = decode(self.generator, state[:, :, cells[0], cells[1]])
         top, left = cells[0].start * factor, cells[1].start * factor
         part = slice(top, top + made.shape[0]), slice(left, left + made.shape[1])
+        if self.placed is not None and self.generator.autoencoder is not None:
+            made = self._detailed(made, state, part)
         window = self.crop.copy()
         window[part] = match_rim(self.crop[part], made, self.made[part])
         return window
+
+    def _detailed(self, made: Image, state: Tensor, part: tuple[slice, slice]) -> Image:
+        """What was decoded, with the fine detail of the donor and of the surroundings."""
+        assert self.placed is not None
+        assert self.start is not None
+        placed, reached = self.placed
+        share = kept(self.start, state.to(self.start), self.generator.factor)[part]
+        share = np.where(self.made[part] & ~reached[part], 0, share).astype(np.float32)
+        return with_detail(made, placed[part], self._start_decoded, share)
+
+    @cached_property
+    def _start_decoded(self) -> Image:
+        """The start as the autoencoder shows it, as large as what is decoded of a result."""
+        assert self.start is not None
+        return decode(self.generator, self.start[:, :, self.decoded[0], self.decoded[1]])
 
     def _back(self, made: Image) -> Image:
         """Put the window's pixels into the resampled image and bring that back to full size."""

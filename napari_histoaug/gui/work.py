@@ -251,12 +251,13 @@ class GenerateTask:
         settings, folder = self.settings, self.settings.start
         if folder is None:
             return []
-        from napari_histoaug.generation.donors import choose, read_donor, read_donors
+        from napari_histoaug.generation.donor_fit import choose
+        from napari_histoaug.generation.donors import read_donor, read_donors
 
         if settings.donor is not None:
             return [read_donor(folder / f"{settings.donor}.png")] * len(wanted)
         bank, mpp = read_donors(folder), self.session.slide.mpp
-        return [choose(bank, one.seed, one.plan.hole, mpp) for one in wanted]
+        return [choose(bank, one.seed, one.plan.hole, mpp, one.before) for one in wanted]
 
     def _part(self, generator: Generator, wanted: Wanted, result: Any) -> Part:
         plan = wanted.plan

@@ -54,7 +54,7 @@ class PoolsConfig(Section):
     removed: int = Field(100, ge=1, description="vessels replaced by their surroundings")
     method: str = "turbo"
     steps: int | None = Field(None, ge=1)
-    strength: float = Field(0.6, gt=0, le=1, description="how far a donor is noised")
+    strength: float = Field(0.25, gt=0, le=1, description="how far a donor is noised")
     placing: PlacingConfig = PlacingConfig()
     model: str | None = Field(None, description="name or folder; the bundled one if omitted")
     generator_cases: tuple[str, ...] = Field(

@@ -22,7 +22,8 @@ from napari_histoaug.generation import (
     save_donor,
 )
 from napari_histoaug.generation.composite import density, from_density
-from napari_histoaug.generation.donors import ALIKE, BUNDLED, choose, fit, match_stain, place
+from napari_histoaug.generation.donor_fit import ALIKE, choose, fit, match_stain, place, source_of
+from napari_histoaug.generation.donors import BUNDLED
 from napari_histoaug.generation.methods import Way
 
 PINK, RED = (200, 120, 160), (180, 30, 40)
@@ -109,33 +110,66 @@ def test_a_donor_of_the_hole_s_form_fills_it_exactly(
         assert abs(np.linalg.det(matrix)) * np.prod(zoom) == pytest.approx(1.25**-2, rel=0.03)
 
 
+def test_a_donor_s_outline_comes_to_lie_on_the_hole_s() -> None:
+    y, x = np.mgrid[:160, :180]
+    angle, away = np.arctan2(y - 80, x - 90), np.hypot(y - 80, x - 90)
+    hole = away < 30 * (1 + 0.2 * np.cos(3 * angle + 0.4))  # a rounded triangle
+    given = Donor(np.zeros((100, 100, 3), np.uint8), ellipse((100, 100), (50, 48), (34, 26)), None)
+    for seed in range(4):
+        at = source_of(given, hole, (0.5, 0.5), seed)
+        followed = ndimage.map_coordinates(given.mask.astype(np.float32), at, order=1) > 0.5
+        matrix, offset = fit(given, hole, (0.5, 0.5), seed)
+        likeness = ndimage.affine_transform(
+            given.mask.astype(np.float32), matrix, offset, output_shape=hole.shape, order=1
+        )
+        wrong, without = (followed != hole).sum(), ((likeness > 0.5) != hole).sum()
+        assert wrong < 0.12 * hole.sum()
+        assert wrong < 0.5 * without
+
+
+def test_an_outline_that_fits_is_not_bent() -> None:
+    given = donor(0.4)
+    hole = np.pad(given.mask, 30)
+    at = source_of(given, hole, (0.5, 0.5), seed=0)
+    matrix, offset = fit(given, hole, (0.5, 0.5), seed=0)
+    straight = (
+        np.einsum("ij,jyx->iyx", matrix, np.indices(hole.shape)) + np.array(offset)[:, None, None]
+    )
+    near = ndimage.binary_dilation(hole, iterations=4)
+    assert np.abs(at - straight)[:, near].max() < 2  # pixels of raster outlines
+
+
 def test_stains_are_matched_in_closed_form() -> None:
     rng = np.random.default_rng(0)
     tissue = ndimage.gaussian_filter(rng.normal(size=(200, 200, 3)), (2, 2, 0))
-    od = (0.5 + 0.4 * tissue).clip(0.05, 2).astype(np.float32)
+    od = (0.6 + 0.4 * tissue).clip(0.3, 2).astype(np.float32)
+    vessel = np.zeros((200, 200), bool)
+    vessel[60:140, 60:140] = True
+    od[90:110, 90:110] = 0  # an empty lumen
     image = from_density(od)
-    around = np.ones((200, 200), bool)
-    around[60:140, 60:140] = False
-    # Another stain of the very same tissue: twice as strong, a little off.
-    strong = from_density((1.5 * od + np.float32([0.1, 0.2, 0.05])).astype(np.float32))
-    found = match_stain(strong, around, image, around)
+    # Another stain of the very same tissue: stronger, and of another hue.
+    strong = from_density(od * np.float32([1.5, 1.2, 0.9]))
+    found = match_stain(Donor(strong, vessel), image, ~vessel)
     assert np.abs(density(found) - density(image)).mean() < 0.01
-    assert np.abs(density(strong) - density(image)).mean() > 0.3
-    nothing = np.zeros_like(around)
-    assert (match_stain(strong, around, image, nothing) == strong).all()
+    assert np.abs(density(strong) - density(image)).mean() > 0.1
+    assert (found[95:105, 95:105] == 255).all()
+    nothing = np.zeros_like(vessel)
+    assert (match_stain(Donor(strong, vessel), image, nothing) == strong).all()
 
 
 def test_the_vessel_lands_in_the_hole_and_nowhere_else() -> None:
     image = np.full((160, 180, 3), PINK, np.uint8)
     hole = ellipse((160, 180), (80, 90), (40, 16), 0.9)
     made = ndimage.binary_dilation(hole, iterations=6)
-    placed = place(donor(), image, hole, made, (0.5, 0.5))
+    placed, reached = place(donor(), image, hole, made, (0.5, 0.5))
+    assert (reached == made).all()
     assert (placed == image)[~made].all()
     core = ndimage.binary_erosion(hole, iterations=3)
-    assert np.abs(placed[core].astype(int) - RED).max() <= 2
+    # Cubic interpolation rings by a few grey levels beside an edge of no width.
+    assert np.abs(placed[core].astype(int) - RED).max() <= 4
     assert (
         np.abs(placed[made & ~ndimage.binary_dilation(hole, iterations=3)].astype(int) - PINK).max()
-        <= 2
+        <= 4
     )
 
 
@@ -176,7 +210,7 @@ def test_a_strength_out_of_range_is_a_sentence(
 
 
 def test_a_hole_is_given_a_donor_of_its_size() -> None:
-    sizes = [8 * (n + 1) for n in range(3 * ALIKE)]
+    sizes = [8 * (n + 1) for n in range(4 * ALIKE)]
     bank = []
     for side in sizes:
         mask = np.pad(np.ones((side, side), bool), 1)
@@ -187,6 +221,21 @@ def test_a_hole_is_given_a_donor_of_its_size() -> None:
     assert len(found) == ALIKE
     assert found == set(sorted(sizes, key=lambda side: abs(np.log(side / 120)))[:ALIKE])
     assert choose(bank, 7, hole, 0.5) is choose(bank, 7, hole, 0.5)
+
+
+def test_a_hole_is_given_a_donor_of_its_form_and_stain() -> None:
+    forms = [donor(angle) for angle in (0.0, 0.5, 1.0)]  # all long, in any direction
+    round_ = ellipse((100, 100), (50, 48), (22, 22))
+    forms += [Donor(np.full((100, 100, 3), n, np.uint8), round_) for n in (100, 110, 120)]
+    for hole, wanted in ((ellipse((160, 160), (80, 80), (36, 14), 2.0), forms[:3]),
+                         (ellipse((160, 160), (80, 80), (22, 22)), forms[3:])):  # fmt: skip
+        assert {choose(forms, seed, hole).id for seed in range(40)} == {d.id for d in wanted}
+    hole = ellipse((160, 160), (80, 80), (22, 22))
+    stains = [Donor(np.full((100, 100, 3), n, np.uint8), round_) for n in range(100, 220, 20)]
+    like = np.full((160, 160, 3), 200, np.uint8)
+    assert {choose(stains, seed, hole, None, like).id for seed in range(40)} == {
+        d.id for d in stains[3:]
+    }
 
 
 def test_the_packaged_donors_are_vessels_of_known_fields() -> None:
