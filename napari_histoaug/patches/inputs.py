@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from napari_histoaug.annotations import AnnotationIndex, place_on
+from napari_histoaug.annotations import AnnotationIndex, ClassTable, place_on
 from napari_histoaug.edits import EditStore
 from napari_histoaug.patches.errors import PatchError
 from napari_histoaug.patches.jobs import SlideJob
@@ -64,7 +64,7 @@ def opened(job: SlideJob, recipe: Recipe) -> Iterator[Opened]:
         When one of them cannot be used.
     """
     # Hashed first: what is written into the file meanwhile makes another hash the next time.
-    annotation_sha256 = _file_sha256(job.annotations)
+    annotation_sha256 = file_sha256(job.annotations)
     with open_slide(job.path, mpp=job.mpp) as slide:
         index, note = _annotations(job, recipe, slide)
         store = _edits(slide, recipe)
@@ -80,7 +80,7 @@ def inputs_now(job: SlideJob, recipe: Recipe) -> Inputs:
     HistoaugError
         When one of them cannot be read.
     """
-    annotation_sha256 = _file_sha256(job.annotations)
+    annotation_sha256 = file_sha256(job.annotations)
     with open_slide(job.path, mpp=job.mpp) as slide:
         return _inputs(job, slide, annotation_sha256, _edits(slide, recipe))
 
@@ -99,22 +99,53 @@ def _edits(slide: Slide, recipe: Recipe) -> EditStore | None:
 
 
 def _annotations(job: SlideJob, recipe: Recipe, slide: Slide) -> tuple[AnnotationIndex | None, str]:
-    """Read a slide's annotations, make sure that they are its own, and say what lies outside."""
     if job.annotations is None:
         return None, ""
+    return placed_annotations(job, slide, recipe.classes, skip_bad=recipe.skip_bad)
+
+
+def placed_annotations(
+    job: SlideJob, slide: Slide, classes: ClassTable | None = None, *, skip_bad: bool = False
+) -> tuple[AnnotationIndex, str]:
+    """Read a slide's annotations, make sure that they are its own, and say what lies outside.
+
+    Parameters
+    ----------
+    job : SlideJob
+        With annotations.
+    slide : Slide
+    classes : ClassTable, optional
+        Refuse classes that are not in it.
+    skip_bad : bool
+        Leave broken features out; else they are refused.
+
+    Raises
+    ------
+    HistoaugError
+        When the annotations cannot be used.
+    """
+    assert job.annotations is not None
     name = job.annotations.name
     index = AnnotationIndex.from_file(job.annotations)
     lost = [problem for problem in index.problems if not problem.kept]
-    if lost and not recipe.skip_bad:
+    if lost and not skip_bad:
         raise PatchError(
             f"{lost[0].place} of {name} {lost[0].reason} (broken features: {len(lost)}); correct "
             "or delete them, or set skip_bad to leave them out."
         )
-    recipe.classes.check(index.class_counts(), name)
+    if classes is not None:
+        classes.check(index.class_counts(), name)
     return index, place_on(index, slide, job.frame, source=name).sentence
 
 
-def _file_sha256(path: Path | None) -> str | None:
+def file_sha256(path: Path | None) -> str | None:
+    """Return the hash of a file of annotations (hex); None without one.
+
+    Raises
+    ------
+    PatchError
+        When it cannot be read.
+    """
     if path is None:
         return None
     try:

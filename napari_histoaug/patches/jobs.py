@@ -15,7 +15,8 @@ _SLIDES = {
     ".svs", ".tif", ".tiff", ".btf", ".ndpi", ".mrxs", ".scn", ".bif", ".czi", ".vms", ".zarr",
 }  # fmt: skip
 _ANNOTATIONS = (".geojson", ".json", ".geojson.gz", ".json.gz", ".zip")
-_COLUMNS = ("slide", "annotations", "mpp", "patient", "frame")
+_COLUMNS = ("slide", "annotations", "mpp", "patient", "frame", "split", "case")
+_LAST = ("frame", "split", "case")
 
 
 class SlideJob(NamedTuple):
@@ -31,6 +32,10 @@ class SlideJob(NamedTuple):
         As the list has it; only its salted form is ever written.
     frame : str or None
         What the annotations' coordinates count from, "slide" or "bounds"; found out if None.
+    split : str or None
+        The set that the list puts the slide into.
+    case : str or None
+        What the list wants the patient to be called in what is written.
     """
 
     path: Path
@@ -38,6 +43,8 @@ class SlideJob(NamedTuple):
     mpp: float | None = None
     patient: str | None = None
     frame: str | None = None
+    split: str | None = None
+    case: str | None = None
 
     @property
     def source(self) -> str:
@@ -64,8 +71,7 @@ def list_slides(slides: Path, annotations: Path | None = None) -> list[SlideJob]
     Parameters
     ----------
     slides : Path
-        A folder of slides; or a CSV file with the column ``slide`` and, if wanted,
-        ``annotations``, ``mpp``, ``patient`` and ``frame``. Its paths are relative to its folder.
+        A folder of slides, or a CSV file of them; see :func:`slides_of_table`.
     annotations : Path, optional
         Folder of the annotations, which are called like their slide; beside it when omitted.
 
@@ -82,11 +88,30 @@ def list_slides(slides: Path, annotations: Path | None = None) -> list[SlideJob]
                 f"{slides} holds no slide; choose another folder, or name the slides in a CSV file."
             )
     else:
-        jobs = _from_csv(slides, annotations)
-    twice = {job.path.resolve() for job in jobs}
-    if len(twice) < len(jobs):
-        raise PatchError(f"{slides} names a slide twice; leave one of the two out.")
+        jobs = slides_of_table(slides, annotations)
     return sorted(jobs, key=lambda job: str(job.path))
+
+
+def slides_of_table(table: Path, annotations: Path | None = None) -> list[SlideJob]:
+    """List the slides of a CSV file, line by line.
+
+    Parameters
+    ----------
+    table : Path
+        With the column ``slide`` and, if wanted, ``annotations``, ``mpp``, ``patient``, ``frame``,
+        ``split`` and ``case``. Its paths are relative to its folder.
+    annotations : Path, optional
+        As for :func:`list_slides`.
+
+    Raises
+    ------
+    PatchError
+        When a slide is named twice, or a column or a value is not understood.
+    """
+    jobs = _from_csv(table, annotations)
+    if len({job.path.resolve() for job in jobs}) < len(jobs):
+        raise PatchError(f"{table} names a slide twice; leave one of the two out.")
+    return jobs
 
 
 def find_slides(places: Iterable[str | Path]) -> list[Path]:
@@ -135,8 +160,8 @@ def _row(row: dict[str, str], number: int, path: Path, annotations: Path | None)
             f"Line {number} of {path.name} has the mpp {mpp!r}; give micrometres as a number."
         ) from None
     drawn = path.parent / given if given else _annotations_of(place, annotations)
-    frame = (row.get("frame") or "").strip() or None
-    return SlideJob(place, drawn, value, row.get("patient") or None, frame)
+    frame, split, case = ((row.get(name) or "").strip() or None for name in _LAST)
+    return SlideJob(place, drawn, value, row.get("patient") or None, frame, split, case)
 
 
 def _annotations_of(slide: Path, folder: Path | None) -> Path | None:

@@ -279,7 +279,7 @@ def _claim(recipe: Recipe) -> None:
 
 
 def _held_out(config: ExtractConfig, jobs: list[SlideJob]) -> dict[str, str]:
-    found: dict[str, str] = {}
+    found = {job.source: job.split for job in jobs if job.split}
     for split, names in config.held_out.items():
         for name in names:
             sources = [job.source for job in jobs if name in (job.path.name, job.path.stem)]

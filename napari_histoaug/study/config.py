@@ -11,6 +11,7 @@ from napari_histoaug.generation.dataset_config import DatasetConfig, PlacingConf
 from napari_histoaug.learning.config import Section
 from napari_histoaug.models import ObjectClassifierConfig, SegmentationUNetConfig
 from napari_histoaug.selection.config import SelectionConfig
+from napari_histoaug.study.slides import SlidesConfig
 
 REAL = "real"
 KINDS = ("plain", "donor", "removed")
@@ -18,15 +19,20 @@ RECIPES = ("plain", "donor", "hard-negatives", "selection")
 
 
 class TissueConfig(Section):
-    """Fields of view, their outlines, and who teaches, chooses and tests."""
+    """Fields of view, their outlines, and who teaches, chooses and tests.
 
-    tiles: Path = Field(description="folder of fields named <case>_x<X>_y<Y>.jpg")
+    The first five are left out when the fields are cut from whole slides.
+    """
+
+    tiles: Path = Field(Path(), description="folder of fields named <case>_x<X>_y<Y>.jpg")
     annotations: Path = Field(
-        description="folder with train, validation and test, each with <field>.geojson at any depth"
+        Path(),
+        description="folder with train, validation and test, each with <field>.geojson at any "
+        "depth",
     )
-    train_cases: tuple[str, ...] = Field(min_length=1)
-    validation_cases: tuple[str, ...] = Field(min_length=2, description="the filter needs two")
-    test_cases: tuple[str, ...] = Field(min_length=1)
+    train_cases: tuple[str, ...] = Field((), min_length=1)
+    validation_cases: tuple[str, ...] = Field((), min_length=2, description="the filter needs two")
+    test_cases: tuple[str, ...] = Field((), min_length=1)
     label: str = "blood_vessel"
     mpp: float = Field(0.5, gt=0, description="micrometres per pixel of the fields")
     patch: int = Field(256, ge=64, description="side of a patch, pixels")
@@ -127,7 +133,8 @@ class StudyConfig(Section):
     """``training/study``: a whole study in one folder."""
 
     out: Path
-    tissue: TissueConfig
+    slides: SlidesConfig | None = Field(None, description="whole slides to cut the tissue from")
+    tissue: TissueConfig = TissueConfig()
     networks: NetworksConfig = NetworksConfig()
     pools: PoolsConfig = PoolsConfig()
     segmenter: SegmenterConfig = SegmenterConfig()
@@ -138,6 +145,20 @@ class StudyConfig(Section):
     ratios: tuple[int, ...] = Field((50, 100, 200), description="% of the real patches")
     compared_at: int = Field(100, description="% at which the recipes are compared")
     seeds: tuple[int, ...] = (0, 1, 2)
+
+    @model_validator(mode="after")
+    def _tissue_from_one_place(self) -> StudyConfig:
+        for name in ("tiles", "annotations", "train_cases", "validation_cases", "test_cases"):
+            given = getattr(self.tissue, name) != TissueConfig.model_fields[name].default
+            if given and self.slides is not None:
+                raise ValueError(f"tissue.{name} is cut from the slides; leave it out")
+            if not given and self.slides is None:
+                raise ValueError(
+                    f"tissue.{name} is missing, and there are no slides to cut it from"
+                )
+        if self.slides is not None and self.slides.side < self.tissue.patch:
+            raise ValueError("a patch is larger than a field that is cut from the slides")
+        return self
 
     @model_validator(mode="after")
     def _known(self) -> StudyConfig:

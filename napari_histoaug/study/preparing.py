@@ -21,11 +21,11 @@ from napari_histoaug.learning.tissue import RIM, case_of, find_fields, read_fiel
 from napari_histoaug.models.checkpoints import read_json, write_json
 from napari_histoaug.study.config import REAL, StudyConfig, TissueConfig
 from napari_histoaug.study.errors import StudyError
-from napari_histoaug.study.stages import digest_of_files, fill, key_of, link
+from napari_histoaug.study.slides import SETS
+from napari_histoaug.study.stages import KEY, digest_of_files, fill, key_of, link
 
 DATA, SPLITS, DATA_FACTS = "data", "splits.json", "data.json"
 TILES, LABELS = "tiles", "labels"
-SETS = ("train", "validation", "test")
 WATCHED = 3  # fields of each validation case that are looked at while a segmenter is taught
 
 Pixels = npt.NDArray[np.uint8]
@@ -69,6 +69,8 @@ def prepare(config: StudyConfig) -> bool:
         "outlines": digest_of_files(path for of in outlines.values() for path in of.values()),
         "splits": splits,
     }
+    if (t.tiles.parent / KEY).exists():  # cut from slides by a stage
+        inputs["cut"] = key_of(t.tiles.parent)
 
     def make(part: Path) -> int:
         return _make(config, outlines, Places(part))

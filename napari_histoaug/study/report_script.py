@@ -9,6 +9,7 @@ from pathlib import Path
 from napari_histoaug.learning.command_line import exit_code, new_parser, say
 from napari_histoaug.learning.config_files import load_config
 from napari_histoaug.study.config import StudyConfig
+from napari_histoaug.study.dividing import settled
 from napari_histoaug.study.looking import look
 from napari_histoaug.study.report import write_report
 
@@ -20,7 +21,7 @@ def report(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
 
     def whole() -> int:
-        config = load_config(StudyConfig, given.config, given.overrides)
+        config = settled(load_config(StudyConfig, given.config, given.overrides))
         page = write_report(config.out, given.to, partial(look, config))
         say(f"written: {page}")
         return 0

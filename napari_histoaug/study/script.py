@@ -13,6 +13,8 @@ from napari_histoaug.learning.config_files import load_config
 from napari_histoaug.learning.scripts import Stop
 from napari_histoaug.models.checkpoints import read_json, write_json
 from napari_histoaug.study.config import KINDS, REAL, StudyConfig
+from napari_histoaug.study.cutting import SLIDES, cut_slide, slide_stages
+from napari_histoaug.study.dividing import EXTRACTED, divide, settled
 from napari_histoaug.study.errors import StudyError
 from napari_histoaug.study.preparing import DATA, cut_real, prepare
 
@@ -69,6 +71,11 @@ def run_stage(config: StudyConfig, name: str, stop: Stopped) -> bool:
     """
     head, _, rest = name.partition("/")
     config.out.mkdir(parents=True, exist_ok=True)
+    if head == SLIDES and rest:
+        return cut_slide(config, rest)
+    if name == EXTRACTED:
+        return divide(config)
+    config = settled(config)
     if name == DATA:
         return prepare(config)
     if name == REAL:
@@ -142,6 +149,8 @@ def every(config: StudyConfig) -> Iterable[str]:
     """All stages in an order in which each finds what it needs; the sweep follows the winner."""
     from napari_histoaug.study.networks import network_names
 
+    if config.slides is not None:
+        yield from (*slide_stages(config), EXTRACTED)
     yield from (DATA, REAL)
     first = [name for name in compared(config) if name.startswith(REAL)]
     for name in first:

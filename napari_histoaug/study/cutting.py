@@ -1,0 +1,244 @@
+"""Fields of view cut from one whole slide: those with outlined vessels, and some without.
+
+A slide is a stage of its own, so that many can be cut side by side, and its place is keyed by what
+is in the slide and its annotations, not by what they are called. A field is a picture and its
+outlines in its own pixels, both named by its corner; names of files or people reach nothing.
+"""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+from PIL import Image
+
+from napari_histoaug.annotations import AnnotationIndex, ClassTable, Document, Feature
+from napari_histoaug.annotations.classification import DEFAULT_COLOR
+from napari_histoaug.annotations.geometry import areal
+from napari_histoaug.annotations.writing import write_geojson
+from napari_histoaug.errors import HistoaugError
+from napari_histoaug.learning.command_line import say
+from napari_histoaug.models.checkpoints import write_json
+from napari_histoaug.patches import PatchSettings
+from napari_histoaug.patches.grid import Grid
+from napari_histoaug.patches.inputs import file_sha256, placed_annotations
+from napari_histoaug.patches.jobs import SlideJob
+from napari_histoaug.patches.labels import Labels
+from napari_histoaug.patches.manifest import ClassSummary, SlideEntry
+from napari_histoaug.patches.pixels import read_pixels
+from napari_histoaug.patches.plan import PatchPlan, plan_patches
+from napari_histoaug.patches.reading import failed_tiles, tile_boxes
+from napari_histoaug.slides import Slide, open_slide
+from napari_histoaug.study.config import StudyConfig
+from napari_histoaug.study.errors import StudyError
+from napari_histoaug.study.slides import ListedSlide, SlidesConfig, listed_slides
+from napari_histoaug.study.stages import fill
+
+SLIDES, ENTRY = "slides", "slide.json"
+PICTURES, OUTLINES = "tiles", "outlines"
+
+Box = tuple[int, int, int, int]
+
+
+def slide_stages(config: StudyConfig) -> list[str]:
+    """Stages of all slides; none when the study starts from fields."""
+    if config.slides is None:
+        return []
+    return [f"{SLIDES}/{slide.number}" for slide in listed_slides(config.slides)]
+
+
+def cut_slide(config: StudyConfig, number: str) -> bool:
+    """Cut the fields of a slide of the table; returns whether anything was done.
+
+    A slide that cannot be used is named by its line, and its place says why; run again, it is tried
+    again. The other slides do without it.
+
+    Raises
+    ------
+    StudyError
+        When the study has no such slide.
+    """
+    listed = listed_slides(config.slides) if config.slides is not None else []
+    slide = next((each for each in listed if str(each.number) == number), None)
+    if config.slides is None or slide is None:
+        raise StudyError(f"There is no slide {number}; the study's table has {len(listed)}.")
+    place = config.out / SLIDES / number
+    job = slide.job
+    try:
+        inputs = _inputs(config, job)
+        return fill(place, inputs, lambda part: _Cut(config, slide, part).do(), "cpu")
+    except (HistoaugError, OSError) as error:
+        why = job.without_names(str(error))
+        say(f"Line {slide.line} of {config.slides.table.name} is left out: {why}")
+        failed = SlideEntry(source=number, status="failed", reason=why)
+        return fill(place, {"failed": why}, lambda part: _write(failed, part), "cpu")
+
+
+def _inputs(config: StudyConfig, job: SlideJob) -> dict[str, Any]:
+    assert config.slides is not None
+    if job.annotations is None:
+        raise StudyError(
+            f"{job.path.name} has no annotations; export them as {job.path.stem}.geojson, or name "
+            "them in the column annotations."
+        )
+    beside = {"table", "annotations", "shares"}
+    with open_slide(job.path, mpp=job.mpp) as slide:
+        return {
+            "settings": config.slides.model_dump(mode="json", exclude=beside),
+            "mpp": config.tissue.mpp,
+            "label": config.tissue.label,
+            "slide": slide.sha256(),
+            "annotations": file_sha256(job.annotations),
+            "given": [job.mpp, job.frame],
+        }
+
+
+def _write(entry: SlideEntry, part: Path) -> int:
+    write_json(part / ENTRY, entry.model_dump(mode="json"))
+    return entry.patches
+
+
+class _Cut:
+    """Cuts one slide into a folder; what an interrupted attempt left there is kept."""
+
+    def __init__(self, config: StudyConfig, listed: ListedSlide, part: Path) -> None:
+        assert config.slides is not None
+        self._told, self._tissue = config.slides, config.tissue
+        self._listed, self._part = listed, part
+
+    def do(self) -> int:
+        """Return the number of fields."""
+        for folder in (PICTURES, OUTLINES):
+            (self._part / folder).mkdir(exist_ok=True)
+        job = self._listed.job
+        with open_slide(job.path, mpp=job.mpp) as slide:
+            if slide.mpp is None:
+                raise StudyError(
+                    f"{job.path.name} has no pixel size; give it in the column mpp of the table."
+                )
+            index, note = placed_annotations(job, slide, skip_bad=self._told.skip_bad)
+            settings = PatchSettings(
+                size=self._told.side, stride=self._told.side, mpp=self._tissue.mpp,
+                tissue_percent=0, target_percent=0, edits=False,
+            )  # fmt: skip
+            labels = Labels(index, ClassTable.from_names([self._tissue.label]))
+            plan = plan_patches(slide, labels, settings)
+            drawn = draw_fields(plan, self._told, slide.sha256())
+            kept = [at for at in drawn.taken if self._cut(slide, index, plan, at)]
+            return _write(self._entry(slide, plan, drawn, kept, note), self._part)
+
+    def _cut(self, slide: Slide, index: AnnotationIndex, plan: PatchPlan, at: int) -> bool:
+        """Write a field, unless part of it cannot be decoded."""
+        row, column, side = int(plan.rows[at]), int(plan.columns[at]), self._told.side
+        path = self._part / PICTURES / f"x{column}_y{row}.png"
+        if path.exists():
+            return True
+        pixels = read_pixels(slide, plan.grid, (row, column, side, side))
+        corner = np.array([row]), np.array([column])
+        boxes = tile_boxes(slide, plan.grid, *corner, side)
+        tile = slide.tile_shapes[plan.grid.level]
+        if failed_tiles(slide.failures, tile, plan.grid, boxes).any():
+            return False
+        found = outlines_in(index, plan.grid, (row, column, side, side), self._tissue.label)
+        outlines = self._part / OUTLINES / f"{path.stem}.geojson"
+        write_geojson(Document.from_features(found), outlines)
+        # The picture comes last and whole: where it is, its outlines are.
+        fresh = path.with_suffix(".part")
+        Image.fromarray(pixels).save(fresh, "png")
+        fresh.replace(path)
+        return True
+
+    def _entry(
+        self, slide: Slide, plan: PatchPlan, drawn: DrawnFields, kept: list[int], note: str
+    ) -> SlideEntry:
+        unit = float(np.prod(plan.grid.mpp or plan.grid.spacing))
+        area = unit * float(plan.class_pixels[0, kept].sum())
+        vessels = int((plan.class_pixels[0, kept] > 0).sum())
+        counted = (
+            f"{vessels} of {drawn.vessels} fields with vessels, {len(kept) - vessels} of "
+            f"{drawn.empty} without"
+        )
+        if lost := len(drawn.taken) - len(kept):
+            counted += f", {lost} left out as damaged"
+        none = "" if kept else f"No field of {self._told.side} pixels holds a {self._tissue.label}."
+        (outlined,) = plan.areas
+        return SlideEntry(
+            source=str(self._listed.number),
+            status="done" if kept else "empty",
+            reason=none,
+            note=f"{counted}. {self._listed.job.without_names(note)}".strip(),
+            slide_sha256=slide.sha256(),
+            patches=len(kept),
+            classes={outlined.name: ClassSummary(area=outlined.area, in_patches=area)},
+        )
+
+
+class DrawnFields(NamedTuple):
+    """Which fields of a plan are taken (their indices), and of how many with and without."""
+
+    taken: list[int]
+    vessels: int
+    empty: int
+
+
+def draw_fields(plan: PatchPlan, told: SlidesConfig, sha256: str) -> DrawnFields:
+    """Draw the fields of a slide: those with vessels, and as many without as are wanted.
+
+    The draw depends on the seed and the slide's bytes alone.
+    """
+    with_vessels = plan.class_pixels[0] > 0
+    tissue = 100 * plan.tissue_cells >= told.tissue_percent * plan.cells
+    rng = np.random.default_rng([told.seed, int(sha256[:16], 16)])
+    vessels, empty = (
+        rng.permutation(np.flatnonzero(which)) for which in (with_vessels, tissue & ~with_vessels)
+    )
+    most = len(plan) if told.most is None else told.most
+    taken = vessels[: max(1, int(most * (1 - told.empty_share)))] if told.most else vessels
+    wanted = round(len(taken) * told.empty_share / (1 - told.empty_share))
+    wanted = min(wanted, most - len(taken))
+    both: npt.NDArray[np.intp] = np.sort(np.concatenate([taken, empty[:wanted]]))
+    return DrawnFields(both.tolist(), len(vessels), len(empty))
+
+
+def outlines_in(index: AnnotationIndex, grid: Grid, box: Box, label: str) -> list[Feature]:
+    """Outlines of a slide within a window, in the window's pixels.
+
+    Of each only its shape, class and colour are taken: names and measurements may say more.
+
+    Parameters
+    ----------
+    index : AnnotationIndex
+        Placed on the slide.
+    grid : Grid
+    box : (y, x, height, width)
+        In grid pixels.
+    label : str
+        Also taken where it is the name of an unclassified outline.
+    """
+    (sy, sx), frame = grid.spacing, index.frame
+    y, x, height, width = box
+    corner = np.array([x * sx - frame.dx, y * sy - frame.dy])
+    window = shapely.box(*corner, corner[0] + width * sx, corner[1] + height * sy)
+    found = []
+    for row in index.touching(grid.level_0_box(*box)).tolist():
+        kind = index.outlines.kind[row]
+        class_name, name = index.kinds[kind]
+        class_name = class_name or (label if name == label else None)
+        shape = index.outlines.geometry(row)
+        if class_name is None:
+            continue
+        if not window.contains(shape):
+            shape = areal(shapely.intersection(shape, window))
+        if shape.is_empty:
+            continue
+        moved = shapely.transform(shape, lambda at: (at - corner) / (sx, sy))
+        only = moved.geoms[0] if len(getattr(moved, "geoms", ())) == 1 else moved
+        feature = Feature.new(only, class_name, index.colors[kind] or DEFAULT_COLOR)
+        # The same outlines make the same file.
+        feature["id"] = str(uuid.uuid5(uuid.NAMESPACE_OID, only.wkb_hex))
+        found.append(feature)
+    return found
