@@ -13,8 +13,10 @@ from PIL import ImageDraw
 from napari_histoaug.evaluation.held_out import HeldOutHole
 
 Image = npt.NDArray[np.uint8]
+Bool = npt.NDArray[np.bool_]
 
 GAP, TITLE = 8, 18  # px
+AROUND, CORNER = 12, 8  # px; from a hole to its corners, and their length
 OUTLINE = (0, 0, 0)
 
 
@@ -40,7 +42,7 @@ class BlindSheet:
 def blind_sheet(
     items: Sequence[HeldOutHole], made: Sequence[Image], *, seed: int = 0, columns: int = 5
 ) -> BlindSheet:
-    """Shuffle real windows and filled ones.
+    """Shuffle real windows and filled ones, corners around the place to judge in each.
 
     Parameters
     ----------
@@ -57,7 +59,8 @@ def blind_sheet(
     order = rng.permutation(len(items))
     real = rng.permutation(np.arange(len(items)) % 2 == 0)
     windows = [
-        items[hole].image if shown else made[hole] for hole, shown in zip(order, real, strict=True)
+        with_corners(items[hole].image if shown else made[hole], items[hole].hole)
+        for hole, shown in zip(order, real, strict=True)
     ]
     titles = [f"{n}" for n in range(1, len(windows) + 1)]
     return BlindSheet(
@@ -77,6 +80,20 @@ def rows_of_fillings(items: Sequence[HeldOutHole], images: Mapping[str, Sequence
             windows.append(made[index])
             titles.append(name)
     return tiled(windows, titles, 2 + len(images))
+
+
+def with_corners(image: Image, hole: Bool) -> Image:
+    """An image (H, W, 3) with four corners drawn around a hole, beyond what a filling changes."""
+    shown = image.copy()
+    spans = []
+    for axis, size in ((1, hole.shape[0]), (0, hole.shape[1])):
+        at = np.flatnonzero(hole.any(axis))
+        spans.append((max(int(at[0]) - AROUND, 0), min(int(at[-1]) + AROUND, size - 1)))
+    for y, down in zip(spans[0], (1, -1), strict=True):
+        for x, right in zip(spans[1], (1, -1), strict=True):
+            shown[y, min(x, x + right * CORNER) : max(x, x + right * CORNER) + 1] = OUTLINE
+            shown[min(y, y + down * CORNER) : max(y, y + down * CORNER) + 1, x] = OUTLINE
+    return shown
 
 
 def with_outline(item: HeldOutHole) -> Image:

@@ -18,6 +18,7 @@ from napari_histoaug.evaluation.plain_answers import (
     telea,
 )
 from napari_histoaug.evaluation.sheet import blind_sheet, rows_of_fillings
+from napari_histoaug.masks import dilate
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +119,11 @@ def test_a_blind_sheet_shows_every_hole_once_and_half_of_them_real(tissue) -> No
     for index, (hole, real) in enumerate(zip(sheet.holes, sheet.real, strict=True)):
         y, x = 8 + index // 4 * (256 + 26) + 18, 8 + index % 4 * (256 + 8)
         shown = sheet.image[y : y + 256, x : x + 256]
-        np.testing.assert_array_equal(shown, items[hole].image if real else made[hole])
+        expected = items[hole].image if real else made[hole]
+        changed = (shown != expected).any(-1)
+        assert 0 < changed.sum() <= 4 * 2 * 9  # corners, ...
+        assert (shown[changed] == 0).all()
+        assert not (changed & dilate(items[hole].hole, 11)).any()  # ... beyond what is filled
 
 
 def test_rows_show_the_hole_the_tissue_and_each_filling(tissue) -> None:
