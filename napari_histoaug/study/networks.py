@@ -21,7 +21,7 @@ from napari_histoaug.models.checkpoints import read_json
 from napari_histoaug.study.config import StudyConfig
 from napari_histoaug.study.errors import StudyError
 from napari_histoaug.study.preparing import DATA, LABELS, SPLITS, TILES, Places, field_of
-from napari_histoaug.study.stages import fill, key_of, link
+from napari_histoaug.study.stages import KEY, fill, key_of, link
 
 AUTOENCODERS, GENERATORS = "networks/autoencoders", "networks/generators"
 NETWORK, FIELDS = "network", "fields"
@@ -101,7 +101,7 @@ def _fill(
     inputs = {
         "training": path.read_text("utf-8") if path.is_file() else "",
         "settings": list(config.networks.settings),
-        "data": key_of(config.out / DATA),
+        **_tissue_of(config),
         **needed,
     }
 
@@ -116,6 +116,18 @@ def _fill(
         return 1
 
     return fill(config.out / stage, inputs, make, config.pools.device)
+
+
+def _tissue_of(config: StudyConfig) -> dict[str, Any]:
+    """What decides on the tissue that networks see: not how many outlines segmenters may use."""
+    key_of(config.out / DATA)
+    told = read_json(config.out / DATA / KEY)["inputs"]
+    used = ("label", "mpp", "train_cases", "validation_cases")
+    return {
+        "tissue": {name: told["tissue"][name] for name in used},
+        "outlines": told["outlines"],
+        "fields": {name: told["splits"][name] for name in ("train", "validation")},
+    }
 
 
 def _told(
