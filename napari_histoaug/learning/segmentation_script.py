@@ -24,7 +24,7 @@ from napari_histoaug.models import (
 )
 from napari_histoaug.models.checkpoints import load_tensors
 from napari_histoaug.models.encoders import load_pretrained
-from napari_histoaug.models.segmenter_folder import SegmenterIndex, save_segmenter
+from napari_histoaug.models.segmenter_folder import SegmenterIndex, load_segmenter_parts, save_segmenter
 
 
 def train_segmentation(arguments: Sequence[str] | None = None) -> int:
@@ -100,7 +100,8 @@ def _generated(config: SegmentationTraining) -> Tissue | None:
     cases = sorted({case_of(p) for p in pairs.tiles.glob("*.png")}) if pairs.tiles.is_dir() else []
     if not cases:
         raise ConfigError(f"{pairs.tiles} holds no generated image; generate some first.")
-    return pixel_tissue(pairs.tiles, pairs.labels, cases, d.vessel_share)
+    share = d.vessel_share if pairs.vessel_share is None else pairs.vessel_share
+    return pixel_tissue(pairs.tiles, pairs.labels, cases, share)
 
 
 def new_segmenter(config: SegmentationTraining) -> SegmentationNetwork:
@@ -109,9 +110,18 @@ def new_segmenter(config: SegmentationTraining) -> SegmentationNetwork:
     Raises
     ------
     ConfigError
-        When the weights are missing or do not fit the encoder.
+        When the weights are missing or do not fit the encoder, or the segmenter to go on from has
+        another shape.
     """
     shape = config.model.model_copy(update={"classes": len(config.data.classes)})
+    if config.start is not None:
+        model = load_segmenter_parts(config.start).unet
+        if model.config != shape:
+            raise ConfigError(
+                f"The segmenter in {config.start} has another shape than `model` says; give the "
+                "same, or leave start out."
+            )
+        return channels_last(model)
     model = build_segmentation_network(shape)
     weights = config.encoder_weights
     if weights is not None:

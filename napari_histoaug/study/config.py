@@ -96,7 +96,13 @@ class SegmenterConfig(Section):
         None, description="as train_segmentation.py takes them"
     )
     crop: int = Field(96, ge=32, multiple_of=32, description="side of an example, its pixels")
-    steps: int = Field(300, ge=1)
+    start_steps: int = Field(
+        0,
+        ge=0,
+        description="steps on real tissue alone that all cells of a seed share; each goes on from "
+        "there with its own mix. 0: every cell starts from the beginning",
+    )
+    steps: int = Field(300, ge=1, description="of each cell")
     batch: int = Field(12, ge=1)
     learning_rate: float = Field(1e-3, gt=0)
     ema: float = Field(0.98, ge=0, lt=1)

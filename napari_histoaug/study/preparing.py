@@ -1,12 +1,11 @@
-"""The first stage: label maps, who teaches and tests, and the real patches that teach.
+"""The first stage: label maps, who teaches and tests, and the real fields that teach.
 
-Everything generated starts from these patches' fields too: a study asks what generation adds to a
+Everything generated starts from these fields too: a study asks what generation adds to a
 few outlined fields, not what more outlines would.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -160,7 +159,7 @@ def _make(config: StudyConfig, outlines: dict[str, dict[str, Path]], places: Pla
     write_json(places.data / SPLITS, {name: sorted(of) for name, of in outlines.items()})
     facts = {
         "fields": chosen,
-        "patches": sum(len(list(patches_of(config, stem, places))) for stem in chosen),
+        "patches": sum(patches_in(config, stem) for stem in chosen),
         "class_share": float(np.mean([shares[stem] for stem in chosen])),
         "mpp": t.mpp,
         "attribution": t.attribution,
@@ -217,22 +216,17 @@ def _copy_source(config: StudyConfig, chosen: list[str], places: Places) -> None
             save_donor(donor, places.donors)
 
 
-def patches_of(
-    config: StudyConfig, stem: str, places: Places
-) -> Iterator[tuple[str, Pixels, Pixels]]:
-    """Cut a field into patches side by side: their names, pixels and labels."""
-    size = config.tissue.patch
-    image, labels = read_field(field_of(config.tissue, stem), places.labels)
-    case, corner = stem.rsplit("_x", 1)
-    left, top = (int(n) for n in corner.split("_y"))
-    for y in range(0, labels.shape[0] - size + 1, size):
-        for x in range(0, labels.shape[1] - size + 1, size):
-            part = np.s_[y : y + size, x : x + size]
-            yield f"{case}_x{left + x}_y{top + y}", image[part], labels[part]
+def patches_in(config: StudyConfig, stem: str) -> int:
+    """How many patches lie side by side in a field: what ratios are shares of."""
+    with Image.open(field_of(config.tissue, stem)) as picture:
+        size = config.tissue.patch
+        return (picture.height // size) * (picture.width // size)
 
 
 def cut_real(config: StudyConfig) -> bool:
-    """The real patches, and some held-out fields, in the segmenter's pixels.
+    """The fields that teach, whole, and some held-out ones, in the segmenter's pixels.
+
+    Examples are cut from whole fields: cut into patches first, they would always show the same.
 
     Returns whether anything was done.
     """
@@ -242,8 +236,8 @@ def cut_real(config: StudyConfig) -> bool:
 
     def make(part: Path) -> int:
         for stem in facts["fields"]:
-            for name, image, labels in patches_of(config, stem, data):
-                save_pair(part, name, *coarsened(image, labels, coarse))
+            pair = read_field(field_of(config.tissue, stem), data.labels)
+            save_pair(part, stem, *coarsened(*pair, coarse))
         for case in config.tissue.validation_cases:
             own = [stem for stem in splits["validation"] if case_of(Path(stem)) == case]
             for stem in own[:WATCHED]:
@@ -251,4 +245,5 @@ def cut_real(config: StudyConfig) -> bool:
                 save_pair(part, stem, *coarsened(*pair, coarse))
         return int(facts["patches"])
 
-    return fill(config.out / REAL, {"data": key_of(data.data), "coarse": coarse}, make, "cpu")
+    inputs = {"data": key_of(data.data), "coarse": coarse, "whole": True}
+    return fill(config.out / REAL, inputs, make, "cpu")

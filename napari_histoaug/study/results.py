@@ -34,7 +34,8 @@ from napari_histoaug.study.stages import COST, KEY
 from napari_histoaug.study.thesis import THESIS
 
 RESULTS = "results.json"
-POOLS, IMAGES, DATA, SPLITS = "pools", "images", "data.json", "splits.json"
+POOLS, STARTS, IMAGES = "pools", "starts", "images"
+DATA, SPLITS = "data.json", "splits.json"
 VARIANTS = (
     *("pixel", "latent-4", "latent-8", "inpainted"),
     *("reconstruction-4", "reconstruction-8"),
@@ -160,8 +161,8 @@ def costs(run: Path) -> dict[str, dict[str, Any]]:
 
 
 def _stage(parts: Sequence[str]) -> str:
-    """All pools are one stage, and so are all cells, apart from what is done with each."""
-    if parts and parts[0] in (CELLS, POOLS):
+    """All pools are one stage, and so are starts and cells, apart from what is done with each."""
+    if parts and parts[0] in (STARTS, CELLS, POOLS):
         return "/".join((parts[0], *parts[2:3]))
     return "/".join(parts[:2])
 

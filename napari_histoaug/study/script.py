@@ -96,6 +96,12 @@ def run_stage(config: StudyConfig, name: str, stop: Stopped) -> bool:
         from napari_histoaug.study.pooling import make_pool
 
         return make_pool(config, rest)
+    if head == "starts" and rest:
+        from napari_histoaug.study.teaching import teach_start
+
+        if not rest.isdigit():
+            raise StudyError(f"{name} names no start; write starts/SEED, e.g. starts/0.")
+        return teach_start(config, int(rest), stop)
     if head == "cells" and rest:
         from napari_histoaug.study.teaching import CellName, teach_cell
 
@@ -152,6 +158,8 @@ def every(config: StudyConfig) -> Iterable[str]:
     if config.slides is not None:
         yield from (*slide_stages(config), EXTRACTED)
     yield from (DATA, REAL)
+    if config.segmenter.start_steps:
+        yield from (f"starts/{seed}" for seed in config.seeds)
     first = [name for name in compared(config) if name.startswith(REAL)]
     for name in first:
         yield from (f"cells/{name}", f"scores/validation/{name}")

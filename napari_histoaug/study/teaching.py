@@ -1,4 +1,4 @@
-"""A cell of the study: one segmenter, taught on real patches and some share of generated ones."""
+"""A cell of the study: one segmenter, taught on real fields and some share of generated ones."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ from napari_histoaug.learning.segmentation_config import (
 )
 from napari_histoaug.learning.segmentation_script import fit_segmentation
 from napari_histoaug.learning.tissue import case_of
-from napari_histoaug.models.checkpoints import read_json
+from napari_histoaug.models.checkpoints import read_json, write_json
 from napari_histoaug.study.config import REAL, StudyConfig
 from napari_histoaug.study.errors import StudyError
 from napari_histoaug.study.preparing import DATA, DATA_FACTS, LABELS, TILES
 from napari_histoaug.study.stages import fill, key_of, link
 
-CELLS, POOLS, SMALL, SEGMENTER = "cells", "pools", "small", "segmenter"
+STARTS, CELLS, POOLS, SMALL, SEGMENTER = "starts", "cells", "pools", "small", "segmenter"
+TRAINING, PAIRS, START_FACTS = "training", "pairs", "start.json"
+START_SEED = 1000
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,32 @@ class CellName:
         return cls(recipe, int(ratio), int(rest))
 
 
+def teach_start(config: StudyConfig, seed: int, stop: Callable[[], bool] = never) -> bool:
+    """Teach what all cells of a seed go on from; returns whether anything was done.
+
+    The learning rate stays where it is; each cell lets it fall at the end of its own steps, so that
+    a start and a cell together are one schedule (warm-up, stable, decay).
+
+    Raises
+    ------
+    StudyError
+        When the study has no shared starts, or the stages before have not been run.
+    """
+    if not config.segmenter.start_steps:
+        raise StudyError("The cells share no start; set segmenter.start_steps to have one.")
+    told = config.segmenter.model_dump(mode="json", exclude={"threads", "steps"})
+    inputs = {"segmenter": told, "seed": seed, "real": key_of(config.out / REAL)}
+
+    def make(part: Path) -> int:
+        training = start_training(config, seed, part)
+        _keep(training, part, stop)
+        facts = read_json(config.out / DATA / DATA_FACTS)
+        write_json(part / START_FACTS, {"fields": facts["fields"]})
+        return training.loop.steps * training.loop.batch
+
+    return fill(config.out / STARTS / str(seed), inputs, make, "cpu")
+
+
 def teach_cell(config: StudyConfig, name: CellName, stop: Callable[[], bool] = never) -> bool:
     """Teach a cell's segmenter; returns whether anything was done.
 
@@ -65,35 +93,40 @@ def teach_cell(config: StudyConfig, name: CellName, stop: Callable[[], bool] = n
         When the stages before have not been run, or a pool is too small.
     """
     place = config.out / CELLS / str(name)
+    s = config.segmenter
     inputs = {
-        "segmenter": config.segmenter.model_dump(mode="json", exclude={"threads"}),
+        "segmenter": s.model_dump(mode="json", exclude={"threads", "start_steps"}),
         "cell": str(name),
         "real": key_of(config.out / REAL),
+        "start": key_of(config.out / STARTS / str(name.seed)) if s.start_steps else None,
         "pool": None if name.recipe == REAL else key_of(config.out / POOLS / name.recipe),
     }
-    return fill(place, inputs, lambda part: _teach(config, name, part, stop), "cpu")
+
+    def make(part: Path) -> int:
+        training = training_of(config, name, part)
+        if name.recipe != REAL:
+            _mix(config, name, part / PAIRS)
+        _keep(training, part, stop)
+        return training.loop.steps * training.loop.batch
+
+    return fill(place, inputs, make, "cpu")
 
 
-def _teach(config: StudyConfig, name: CellName, part: Path, stop: Callable[[], bool]) -> int:
-    training = training_of(config, name, part)
-    if name.recipe != REAL:
-        _mix(config, name, part / "pairs")
-    fit_segmentation(training, stop)
-    written = part / "training" / SEGMENTER
+def _keep(training: SegmentationTraining, part: Path, stop: Callable[[], bool]) -> None:
+    """Teach, and keep the segmenter and its history only."""
+    written = fit_segmentation(training, stop)
     shutil.rmtree(part / SEGMENTER, ignore_errors=True)
     written.rename(part / SEGMENTER)
-    link(part / "training" / "log.jsonl", part / "history.jsonl")
-    for folder in ("training", "pairs"):
-        shutil.rmtree(part / folder, ignore_errors=True)
-    return config.segmenter.steps * config.segmenter.batch
+    link(training.loop.out / "log.jsonl", part / "history.jsonl")
+    for folder in (training.loop.out, part / PAIRS):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-def training_of(config: StudyConfig, name: CellName, part: Path) -> SegmentationTraining:
-    """What ``train_segmentation.py`` would be told to teach this cell."""
+def start_training(config: StudyConfig, seed: int, part: Path) -> SegmentationTraining:
+    """What ``train_segmentation.py`` would be told to teach the start of a seed."""
     s, t = config.segmenter, config.tissue
     real = config.out / REAL
     present = {case_of(path) for path in (real / TILES).iterdir()}
-    generated = name.recipe != REAL
     return SegmentationTraining(
         data=DataConfig(
             tiles=real / TILES,
@@ -105,31 +138,53 @@ def training_of(config: StudyConfig, name: CellName, part: Path) -> Segmentation
             crop=s.crop,
         ),
         loop=LoopConfig(
-            out=part / "training",
-            steps=s.steps,
+            out=part / TRAINING,
+            steps=s.start_steps or s.steps,
             batch=s.batch,
             learning_rate=s.learning_rate,
             warmup=min(50, s.steps),
-            decay_to=0.05,
             ema=s.ema,
             precision=s.precision,
             threads=s.threads,
             save_minutes=1,
             # Thresholds are chosen on all validation fields afterwards.
-            validate_every=10 * s.steps,
+            validate_every=10 * (s.start_steps or s.steps),
             sample_every=0,
-            seed=name.seed,
+            # Its cells see other examples than it has seen.
+            seed=START_SEED + seed,
         ),
         model=s.model,
         encoder_weights=s.encoder_weights,
-        synthetic=SyntheticConfig(tiles=part / "pairs" / TILES, labels=part / "pairs" / LABELS)
-        if generated
-        else None,
-        synthetic_share=name.ratio / (100 + name.ratio),
         vary=Variation(stain=s.stain, scale=0, turn=False),
-        name=str(name),
+        name=f"start-{seed}",
         attribution=t.attribution,
     )
+
+
+def training_of(config: StudyConfig, name: CellName, part: Path) -> SegmentationTraining:
+    """What ``train_segmentation.py`` would be told to teach this cell."""
+    s = config.segmenter
+    whole = start_training(config, name.seed, part)
+    pairs = SyntheticConfig(
+        tiles=part / PAIRS / TILES,
+        labels=part / PAIRS / LABELS,
+        # How frequent vessels are in a pool is a part of its recipe.
+        vessel_share=0,
+    )
+    loop = {
+        "steps": s.steps,
+        "decay_to": 0.05,
+        "validate_every": 10 * s.steps,
+        "seed": name.seed,
+    }
+    own = {
+        "loop": whole.loop.model_copy(update=loop),
+        "start": config.out / STARTS / str(name.seed) / SEGMENTER if s.start_steps else None,
+        "synthetic": None if name.recipe == REAL else pairs,
+        "synthetic_share": name.ratio / (100 + name.ratio),
+        "name": str(name),
+    }
+    return whole.model_copy(update=own)
 
 
 def _mix(config: StudyConfig, name: CellName, out: Path) -> None:
