@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from napari_histoaug.learning.segmentation import IGNORED
 from napari_histoaug.learning.tissue import RIM
 from napari_histoaug.metrics import confusion
 
@@ -19,9 +20,10 @@ def made_region(labels: Labels) -> Bool:
     Parameters
     ----------
     labels : uint8, (H, W)
-        As a pair has them: rims carry the bit 128.
+        As a pair has them: rims carry the bit 128; 255 is what nobody knows.
     """
-    return np.asarray(ndimage.binary_fill_holes(labels >= RIM), bool)
+    rim = (labels >= RIM) & (labels != IGNORED)
+    return np.asarray(ndimage.binary_fill_holes(rim), bool)
 
 
 def agreement(found: Bool, labels: Labels) -> float:

@@ -20,7 +20,7 @@ RECIPES = {  # in words; each adds to the one before
     REAL: "real tissue alone",
     "plain": "plain inpainting, as the thesis",
     "donor": "+ start from real vessels",
-    "hard-negatives": "+ removals as hard negatives",
+    "hard-negatives": "+ removals and untouched places as hard negatives",
     "selection": "+ selection",
 }
 PART = ".part"  # the folder of a stage that is not complete

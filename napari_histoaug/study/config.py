@@ -58,6 +58,11 @@ class PoolsConfig(Section):
     plain: int = Field(320, ge=1, description="vessels from noise, as the thesis made them")
     donor: int = Field(320, ge=1, description="vessels that start from real noised ones")
     removed: int = Field(100, ge=1, description="vessels replaced by their surroundings")
+    untouched: bool = Field(
+        True,
+        description="beside removals, hard negatives are the places of the vessels as they were "
+        "before: what is new is the vessel, and how frequent vessels are stays near the tissue's",
+    )
     method: str = "turbo"
     steps: int | None = Field(None, ge=1)
     strength: float = Field(0.25, gt=0, le=1, description="how far a donor is noised")

@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from napari_histoaug.evaluation.image_scores import hole_crop
 from napari_histoaug.evaluation.scores import kernel_interval, quartiles
+from napari_histoaug.learning.segmentation import IGNORED
 from napari_histoaug.learning.tissue import RIM
 from napari_histoaug.metrics import frechet_distance
 from napari_histoaug.metrics.extractors import Extractor
@@ -110,7 +111,8 @@ def largest_vessel(labels: Pixels) -> Bool:
 
 def made_hole(labels: Pixels) -> Bool:
     """What was generated: the rim that was feathered into real tissue, and what it encloses."""
-    return np.asarray(ndimage.binary_fill_holes(labels >= RIM), bool)
+    rim = (labels >= RIM) & (labels != IGNORED)
+    return np.asarray(ndimage.binary_fill_holes(rim), bool)
 
 
 def grid_of(image: Pixels, labels: Pixels, size: int) -> list[tuple[Pixels, Pixels]]:

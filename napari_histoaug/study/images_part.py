@@ -36,10 +36,11 @@ def image_table(results: Results) -> str:
     shown = [name for name in TITLES if name in VARIANTS or name in images]
     names = [*shown, *(name for name in images if name not in TITLES)]
     titles = [title for _, title, _ in FIGURES]
-    head = ("pictures", "thesis, FID (theirs)", *titles, "N", "real", "beside")
+    head = ("pictures", "taught", "thesis, FID (theirs)", *titles, "N", "real", "beside")
     rows = [
         [
             TITLES.get(name, name),
+            _taught(images.get(name, {}).get("taught")),
             _theirs(results, name),
             *(_range(images.get(name, {}).get(key), digits) for key, _, digits in FIGURES),
             *(str(images.get(name, {}).get(key, NOTHING)) for key in ("n", "n_real", "against")),
@@ -47,6 +48,13 @@ def image_table(results: Results) -> str:
         for name in names
     ]
     return table_html(Table("", head, rows)) + _image_notes(results, images)
+
+
+def _taught(told: Mapping[str, float] | None) -> str:
+    """How long a network of the study's own was taught; nothing is said of finished ones."""
+    if not told:
+        return NOTHING
+    return f"{told['steps']} steps, {told['processor_minutes']} min"
 
 
 def _theirs(results: Results, variant: str) -> str:

@@ -11,14 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from napari_histoaug.generation.dataset import LABELS, TILES
 from napari_histoaug.generation.generator import load_generator
 from napari_histoaug.generation.synthesis import synthesize
 from napari_histoaug.learning.command_line import say
-from napari_histoaug.learning.tissue import find_fields, read_field, turn
+from napari_histoaug.learning.tissue import read_field
 from napari_histoaug.metrics.extractor_choice import choose_extractor
 from napari_histoaug.metrics.perceptual import choose_lpips
-from napari_histoaug.models.checkpoints import load_autoencoder, read_json, sha256_of, write_json
+from napari_histoaug.models.checkpoints import load_autoencoder, read_json, write_json
 from napari_histoaug.study.config import StudyConfig
 from napari_histoaug.study.errors import StudyError
 from napari_histoaug.study.image_quality import (
@@ -30,7 +29,8 @@ from napari_histoaug.study.image_quality import (
     made_hole,
     remade,
 )
-from napari_histoaug.study.networks import AUTOENCODERS, GENERATORS, network_of
+from napari_histoaug.study.networks import AUTOENCODERS, GENERATORS, network_of, taught
+from napari_histoaug.study.originals import Originals
 from napari_histoaug.study.pooling import MADE, made_pairs
 from napari_histoaug.study.preparing import DATA, SPLITS, Places, field_of
 from napari_histoaug.study.results import IMAGES
@@ -64,6 +64,7 @@ def judge_images(config: StudyConfig, stop: Callable[[], bool]) -> bool:
     }
 
     def make(part: Path) -> int:
+        own = {name: taught(config, stage) for name, stage in own_networks(config).items()}
         extractor, lpips = choose_extractor(settings.extractor), choose_lpips("tissue")
         for variant, pictures in variants(config):
             path = part / f"{variant}.json"
@@ -72,7 +73,8 @@ def judge_images(config: StudyConfig, stop: Callable[[], bool]) -> bool:
             if path.exists():
                 continue
             try:
-                write_json(path, judge_pictures(pictures(), extractor, lpips))
+                judged = judge_pictures(pictures(), extractor, lpips)
+                write_json(path, judged | {"taught": own.get(variant)})
             except StudyError as error:
                 say(str(error))
         return len(list(part.glob("*.json")))
@@ -89,14 +91,22 @@ def _digest(folder: Path) -> str:
 
 def _networks(config: StudyConfig) -> tuple[dict[str, Path], dict[str, str]]:
     """Autoencoders and generators to judge by their names in the report, the study's own too."""
-    autoencoders = dict(config.images.autoencoders)
-    for name in config.networks.autoencoders:
-        own = f"reconstruction-{name.removeprefix('latent-')}"
-        autoencoders[own] = network_of(config, f"{AUTOENCODERS}/{name}")
-    generators = dict(config.images.generators)
-    for name in config.networks.generators:
-        generators[name] = str(network_of(config, f"{GENERATORS}/{name}"))
+    autoencoders, generators = dict(config.images.autoencoders), dict(config.images.generators)
+    for name, stage in own_networks(config).items():
+        if stage.startswith(AUTOENCODERS):
+            autoencoders[name] = network_of(config, stage)
+        else:
+            generators[name] = str(network_of(config, stage))
     return autoencoders, generators
+
+
+def own_networks(config: StudyConfig) -> dict[str, str]:
+    """Stages of the study's own networks, by their names in the report."""
+    coders = {
+        f"reconstruction-{name.removeprefix('latent-')}": f"{AUTOENCODERS}/{name}"
+        for name in config.networks.autoencoders
+    }
+    return coders | {name: f"{GENERATORS}/{name}" for name in config.networks.generators}
 
 
 def variants(config: StudyConfig) -> Iterator[tuple[str, Callable[[], Pictures]]]:
@@ -112,15 +122,13 @@ def variants(config: StudyConfig) -> Iterator[tuple[str, Callable[[], Pictures]]
 
 def _inpainted(config: StudyConfig, kind: str, variant: str) -> Pictures:
     """Generated pairs of a kind beside the patches of the fields they were painted into."""
-    source = Places(config.out / DATA).source
-    paths = find_fields(source / TILES, config.tissue_cases(source))
-    fields = {sha256_of([path]): read_field(path, source / LABELS) for path in paths}
-    real = [patch for field in fields.values() for patch in grid_of(*field, config.tissue.patch)]
+    originals = Originals(config)
+    size = config.tissue.patch
+    real = [patch for field in originals.fields.values() for patch in grid_of(*field, size)]
     made, before = [], []
     for pair in made_pairs(config.out, (kind,)):
-        row = pair.record
         made.append(pair.read())
-        before.append(_cut(fields[row["source_sha256"]][0], row, config.tissue.patch))
+        before.append(originals.of(pair.record)[0])
     return Pictures(
         variant,
         "patches of the fields painted into",
@@ -130,12 +138,6 @@ def _inpainted(config: StudyConfig, kind: str, variant: str) -> Pictures:
         real_holes=[largest_vessel(labels) for _, labels in real],
         made_holes=[made_hole(labels) for _, labels in made],
     )
-
-
-def _cut(image: Pixels, row: dict[str, Any], size: int) -> Pixels:
-    """The tissue a pair was painted into, turned as the pair is."""
-    y, x = row["y"], row["x"]
-    return turn(image[y : y + size, x : x + size], row["turn"]).astype(np.uint8)
 
 
 def _held_out(config: StudyConfig, *, labelled: bool) -> list[Pair]:

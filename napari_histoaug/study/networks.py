@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from napari_histoaug.learning.config import AutoencoderTraining, DiffusionTraining
 from napari_histoaug.learning.config_files import load_config
+from napari_histoaug.learning.journal import LOG
 from napari_histoaug.learning.loop import never
 from napari_histoaug.learning.scripts import fit_autoencoder, fit_diffusion
 from napari_histoaug.learning.segmentation import IGNORED
@@ -21,11 +22,11 @@ from napari_histoaug.models.checkpoints import read_json
 from napari_histoaug.study.config import StudyConfig
 from napari_histoaug.study.errors import StudyError
 from napari_histoaug.study.preparing import DATA, LABELS, SPLITS, TILES, Places, field_of
-from napari_histoaug.study.stages import KEY, fill, key_of, link
+from napari_histoaug.study.stages import COST, KEY, fill, key_of, link
 
 AUTOENCODERS, GENERATORS = "networks/autoencoders", "networks/generators"
 NETWORK, FIELDS = "network", "fields"
-KEPT = ("log.jsonl", "report.html")
+KEPT = (LOG, "report.html")
 
 Training = TypeVar("Training", bound=BaseModel)
 Stopped = Callable[[], bool]
@@ -82,6 +83,16 @@ def teach_generator(config: StudyConfig, name: str, stop: Stopped = never) -> bo
         return fit_diffusion(_told(config, DiffusionTraining, path, part, own), stop)
 
     return _fill(config, f"{GENERATORS}/{name}", path, needed, teach)
+
+
+def taught(config: StudyConfig, stage: str) -> dict[str, float]:
+    """Steps and processor minutes of a network, for the report."""
+    lines = (config.out / stage / LOG).read_text("utf-8").splitlines()
+    cost = read_json(config.out / stage / COST)
+    return {
+        "steps": max(json.loads(line)["step"] for line in lines),
+        "processor_minutes": round(cost["processor_seconds"] / 60, 1),
+    }
 
 
 def _named(paths: dict[str, Path], name: str, what: str) -> Path:

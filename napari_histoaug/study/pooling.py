@@ -20,6 +20,7 @@ from napari_histoaug.learning.tissue import read_field
 from napari_histoaug.models.checkpoints import read_json, write_json
 from napari_histoaug.study.config import KINDS, REAL, RECIPES, StudyConfig
 from napari_histoaug.study.errors import StudyError
+from napari_histoaug.study.originals import SAME, UNTOUCHED, Originals
 from napari_histoaug.study.preparing import DATA, LABELS, TILES, Places, coarsened, save_pair
 from napari_histoaug.study.selecting import Verdicts, judge_pairs
 from napari_histoaug.study.stages import fill, key_of, link
@@ -33,6 +34,8 @@ HELD = {
     "selection": ("donor", "removed"),
 }
 """Kinds of pairs in each recipe's pool."""
+NEGATIVES = ("hard-negatives", "selection")
+"""Recipes whose pools also hold the tissue of their vessels as it was before."""
 
 Stopped = Callable[[], bool]
 
@@ -58,7 +61,7 @@ def make_pairs(config: StudyConfig, kind: str, shard: str, stop: Stopped) -> boo
 
 def _inputs(config: StudyConfig, kind: str) -> dict[str, Any]:
     model = load_generator(config.pools.model, "cpu").sha256
-    beside = {*KINDS, "model", "device", "shards", "generator_cases"}
+    beside = {*KINDS, "untouched", "model", "device", "shards", "generator_cases"}
     pools = config.pools.model_dump(mode="json", exclude=beside)
     count = getattr(config.pools, kind)
     return {"kind": kind, "count": count, "pools": pools, "model": model,
@@ -153,11 +156,13 @@ def make_pool(config: StudyConfig, recipe: str) -> bool:
     if recipe not in RECIPES:
         raise StudyError(f"There is no recipe {recipe}; use {', '.join(RECIPES)}.")
     judged = recipe == "selection"
+    untouched = recipe in NEGATIVES and config.pools.untouched
     judge = f"{REAL}-0-{config.seeds[0]}"
     inputs = {
         "recipe": recipe,
         "coarse": config.segmenter.coarse,
         "made": {kind: key_of(config.out / MADE / kind) for kind in HELD[recipe]},
+        "untouched": untouched,
         "selection": config.selection.model_dump(mode="json") if judged else None,
         "judge": key_of(config.out / CELLS / judge) if judged else None,
     }
@@ -165,14 +170,19 @@ def make_pool(config: StudyConfig, recipe: str) -> bool:
     def make(out: Path) -> int:
         pairs = made_pairs(config.out, HELD[recipe])
         verdicts = judge_pairs(config, pairs, judge) if judged else None
-        return _put_together(config, pairs, verdicts, out)
+        rows = _put_together(config, pairs, verdicts, out)
+        if untouched:
+            rows += _untouched(config, [row for row in rows if row["kind"] == "donor"], out)
+        write_manifest(out / MANIFEST, rows)
+        return len(rows)
 
     return fill(config.out / POOLS / recipe, inputs, make, "cpu")
 
 
 def _put_together(
     config: StudyConfig, pairs: list[MadePair], verdicts: Verdicts | None, out: Path
-) -> int:
+) -> list[dict[str, Any]]:
+    """Put pairs that are not dropped into a pool; returns their records."""
     for folder in (TILES, LABELS, SMALL):
         shutil.rmtree(out / folder, ignore_errors=True)
         (out / folder).mkdir()
@@ -187,11 +197,26 @@ def _put_together(
         for folder in (TILES, LABELS):
             link(pair.folder / folder / f"{pair.stem}.png", out / folder / f"{pair.name}.png")
         save_pair(out / SMALL, pair.name, *coarsened(*pair.read(), config.segmenter.coarse))
-        rows.append({**row, "image": f"{TILES}/{pair.name}.png",
-                     "labels": f"{LABELS}/{pair.name}.png"})  # fmt: skip
-    write_manifest(out / MANIFEST, rows)
+        rows.append(row | _files(pair.name))
     write_json(out / DROPPED, dropped)
-    return len(rows)
+    return rows
+
+
+def _untouched(config: StudyConfig, rows: list[dict[str, Any]], out: Path) -> list[dict[str, Any]]:
+    """Put the tissue of some pairs as it was before beside them; returns the records."""
+    originals, found = Originals(config), []
+    for row in rows:
+        name = f"{UNTOUCHED}_x{row['index']:07d}_y0"
+        pair = originals.of(row)
+        save_pair(out, name, *pair)
+        save_pair(out / SMALL, name, *coarsened(*pair, config.segmenter.coarse))
+        same = {key: row[key] for key in ("index", *SAME)}
+        found.append({**same, "kind": UNTOUCHED, "name": name, **_files(name)})
+    return found
+
+
+def _files(name: str) -> dict[str, str]:
+    return {"image": f"{TILES}/{name}.png", "labels": f"{LABELS}/{name}.png"}
 
 
 def write_manifest(path: Path, rows: list[dict[str, Any]]) -> None:

@@ -16,7 +16,8 @@ from napari_histoaug.models.checkpoints import read_json, sha256_of, write_json
 from napari_histoaug.study.config import StudyConfig
 from napari_histoaug.study.pooling import MANIFEST
 from napari_histoaug.study.preparing import DATA, DATA_FACTS, SPLITS, Places, field_of
-from napari_histoaug.study.teaching import CELLS, POOLS
+from napari_histoaug.study.stages import PART
+from napari_histoaug.study.teaching import CELLS, POOLS, START_FACTS, STARTS
 
 PROVENANCE = "provenance.json"
 
@@ -40,6 +41,11 @@ def write_provenance(config: StudyConfig) -> Path:
     content = {
         "fields": hashes,
         "taught_on": facts["fields"],
+        "starts": {
+            path.parent.name: read_json(path)["fields"]
+            for path in sorted(run.glob(f"{STARTS}/*/{START_FACTS}"))
+            if path.parent.suffix != PART
+        },
         "generator_cases": list(config.pools.generator_cases),
         "shape_cases": sorted({shape["case"] for shape in shapes["shapes"]}),
         "donors": _donors(config, facts["fields"], places),
@@ -70,6 +76,9 @@ def leaks(content: dict[str, Any]) -> list[str]:
         found += [f"A field is in {one} and {other} under two names." for _ in same]
     if None in taught:
         found.append("A field that taught is no training field.")
+    for seed, stems in content.get("starts", {}).items():
+        if set(stems) - set(content["taught_on"]):
+            found.append(f"The start of seed {seed} was taught on other fields than its cells.")
     for name in ("generator", "shape"):
         wrong = set(content[f"{name}_cases"]) & (cases["validation"] | cases["test"])
         found += [f"The {name}s were made from the held-out {case}." for case in sorted(wrong)]

@@ -15,6 +15,7 @@ from PIL import Image
 
 from napari_histoaug.edits.versions import versions
 from napari_histoaug.generation.dataset import LABELS
+from napari_histoaug.learning.segmentation import IGNORED
 from napari_histoaug.learning.tissue import RIM
 from napari_histoaug.models.checkpoints import read_json, write_json
 from napari_histoaug.study.cells import (
@@ -134,7 +135,7 @@ def class_shares(run: Path) -> dict[str, tuple[float, int]]:
         for path in sorted((pool / LABELS).glob("*.png")):
             with Image.open(path) as picture:
                 labels = np.asarray(picture)
-            labelled += int(np.count_nonzero(labels % RIM))
+            labelled += int(np.count_nonzero((labels % RIM > 0) & (labels != IGNORED)))
             pixels += labels.size
             pairs += 1
         if pairs:

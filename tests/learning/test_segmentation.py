@@ -158,7 +158,9 @@ def test_stain_variation_changes_colours_not_structure() -> None:
     assert np.corrcoef(grey, varied_grey)[0, 1] > 0.9
 
 
-def test_a_network_learns_what_is_red_and_its_folder_works(settings: dict, tmp_path: Path) -> None:
+def test_a_network_learns_what_is_red_and_its_folder_works(
+    settings: dict, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "c.yaml"
     path.write_text(yaml.safe_dump(settings))
     assert train_segmentation(["--config", str(path)]) == 0
@@ -172,6 +174,15 @@ def test_a_network_learns_what_is_red_and_its_folder_works(settings: dict, tmp_p
     both = ((found > 0) & (truth > 0)).sum()
     assert 2 * both / ((found > 0).sum() + (truth > 0).sum()) > 0.7
     assert (tmp_path / "run" / "report.html").exists()
+    # Another run goes on from there, if it is to have the same shape.
+    start = f"start={tmp_path / 'run' / 'segmenter'}"
+    again = ["--config", str(path), start, f"loop.out={tmp_path / 'again'}", "loop.steps=1"]
+    assert train_segmentation([*again, "loop.learning_rate=1e-9"]) == 0
+    log = (tmp_path / "again" / "log.jsonl").read_text()
+    rows = [json.loads(line) for line in log.splitlines()]
+    assert max(row.get("held_out_dice", 0) for row in rows) == pytest.approx(dice, abs=0.1)
+    assert train_segmentation([*again, "model.width=16"]) == 2
+    assert "has another shape than `model` says" in capsys.readouterr().err
 
 
 def test_it_ends_when_it_gets_no_better(settings: dict, tmp_path: Path) -> None:

@@ -130,6 +130,7 @@ def run(tmp_path: Path) -> Path:
                 "lpips": {"value": 0.41, "low": 0.3, "high": 0.5},
                 "hole_kid": {"value": 0.055, "low": None, "high": None},
                 "n": 64,
+                "taught": {"steps": 500, "processor_minutes": 4.1},
                 "extractor": "a network",
                 "extractor_sha256": "0" * 64,
             }

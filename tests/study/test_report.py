@@ -47,6 +47,7 @@ def test_printed_figures_are_recomputed_from_the_cells(run: Path) -> None:
             assert f"<td>{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}</td>" in text
     # recall rises by 10 px of 100 in every field
     assert "+0.100 [+0.100, +0.100]" in text
+    assert "<td>500 steps, 4.1 min</td>" in text
     assert "Augmentation helped: with 100 % synthetic pairs made by “donor”" in text
 
 

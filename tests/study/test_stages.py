@@ -33,7 +33,7 @@ from napari_histoaug.study.preparing import coarsened, draw
 from napari_histoaug.study.provenance import leaks
 from napari_histoaug.study.scoring import best_shade, curve_of
 from napari_histoaug.study.script import every, run_all, run_stage, run_stages
-from napari_histoaug.study.teaching import CellName
+from napari_histoaug.study.teaching import CellName, start_training, training_of
 
 SIDE = 128
 CASES = {"train": ("aorta", "bowel"), "validation": ("colon", "dermis"), "test": ("eye",)}
@@ -105,6 +105,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> StudyConfig:
             "segmenter": {
                 "model": {"encoder": "resnet18", "width": 8, "decoder": [8, 8, 8, 8, 8]},
                 "crop": 32,
+                "start_steps": 2,
                 "steps": 2,
                 "batch": 3,
             },
@@ -130,7 +131,7 @@ def test_every_stage_leaves_its_result_its_key_and_its_cost(run: Path) -> None:
         for recipe in ("real", "plain", "donor", "hard-negatives", "selection")
         for split in ("validation", "test")
     }
-    for place in ("data", "real", "made/donor", "pools/donor", "cells/real-0-0"):
+    for place in ("data", "real", "starts/0", "made/donor", "pools/donor", "cells/real-0-0"):
         cost = json.loads((run / place / "cost.json").read_text())
         assert cost["seconds"] > 0
         assert cost["count"] > 0
@@ -139,7 +140,7 @@ def test_every_stage_leaves_its_result_its_key_and_its_cost(run: Path) -> None:
 
 
 def test_what_is_there_is_not_made_again(config: StudyConfig, run: Path) -> None:
-    for stage in ("data", "real", "made/plain", "pools/plain", "cells/plain-100-0",
+    for stage in ("data", "real", "starts/0", "made/plain", "pools/plain", "cells/plain-100-0",
                   "scores/validation/plain-100-0", "scores/test/plain-100-0"):  # fmt: skip
         assert not run_stage(config, stage, never)
 
@@ -179,10 +180,56 @@ def test_pools_hold_what_their_recipes_say(run: Path) -> None:
         table = parquet.read_table(run / "pools" / recipe / "manifest.parquet").to_pylist()
         kinds[recipe] = sorted(row["kind"] for row in table)
         dropped = json.loads((run / "pools" / recipe / "dropped.json").read_text())
-        assert len(table) + sum(dropped.values()) == (2 if recipe in ("plain", "donor") else 4)
+        judged = [row for row in table if row["kind"] != "untouched"]
+        assert len(judged) + sum(dropped.values()) == (2 if recipe in ("plain", "donor") else 4)
     assert kinds["plain"] == ["plain"] * 2
     assert kinds["donor"] == ["donor"] * 2
-    assert kinds["hard-negatives"] == ["donor"] * 2 + ["removed"] * 2
+    assert kinds["hard-negatives"] == ["donor"] * 2 + ["removed"] * 2 + ["untouched"] * 2
+
+
+def test_untouched_places_are_pairs_without_their_vessel(run: Path) -> None:
+    pool = run / "pools" / "hard-negatives"
+    for index in range(2):
+        pairs = [f"{kind}_x{index:07d}_y0.png" for kind in ("donor", "untouched")]
+        image, before = (np.asarray(Image.open(pool / "tiles" / name)) for name in pairs)
+        labels, empty = (np.asarray(Image.open(pool / "labels" / name)) for name in pairs)
+        made = ndimage.binary_fill_holes(labels >= 128)
+        np.testing.assert_array_equal(image[~made], before[~made])
+        np.testing.assert_array_equal(labels[~made], empty[~made])
+        assert (image[made] != before[made]).any()
+        assert not empty[made].any()
+        for name in pairs:
+            assert (pool / "small" / "tiles" / name).is_file()
+
+
+def test_cells_go_on_from_the_start_of_their_seed(
+    config: StudyConfig, run: Path, tmp_path: Path
+) -> None:
+    parts = {}
+    for name in ("real-0-0", "donor-100-0"):
+        training = training_of(config, CellName.parse(name), tmp_path)
+        assert training.start == run / "starts" / "0" / "segmenter"
+        assert (training.loop.steps, training.loop.decay_to) == (2, 0.05)
+        parts[name] = training
+    assert parts["real-0-0"].synthetic is None
+    start = start_training(config, 0, tmp_path)
+    assert start.loop.seed != parts["real-0-0"].loop.seed
+    assert (start.start, start.loop.decay_to) == (None, 1)
+    facts = json.loads((run / "starts" / "0" / "start.json").read_text())
+    content = json.loads((run / "provenance.json").read_text())
+    assert content["starts"] == {"0": facts["fields"]}
+    content["starts"]["0"].append("eye_x0_y0")
+    assert leaks(content) == ["The start of seed 0 was taught on other fields than its cells."]
+    alone = config.model_copy(
+        update={"segmenter": config.segmenter.model_copy(update={"start_steps": 0})}
+    )
+    assert training_of(alone, CellName.parse("real-0-0"), tmp_path).start is None
+    assert "starts/0" in list(takewhile(lambda stage: stage != "winner", every(config)))
+    assert "starts/0" not in list(takewhile(lambda stage: stage != "winner", every(alone)))
+    with pytest.raises(StudyError, match="share no start"):
+        run_stage(alone, "starts/0", never)
+    with pytest.raises(StudyError, match="names no start"):
+        run_stage(config, "starts/first", never)
 
 
 def test_a_removed_vessel_is_background(run: Path) -> None:
@@ -190,7 +237,9 @@ def test_a_removed_vessel_is_background(run: Path) -> None:
     for row in table:
         labels = np.asarray(Image.open(run / "pools" / "hard-negatives" / row["labels"]))
         rim = labels >= 128
-        assert rim.any()
+        assert rim.any() == (row["kind"] != "untouched")
+        if row["kind"] == "untouched":
+            continue
         inside = ndimage.binary_fill_holes(rim) & ~rim
         assert set(np.unique(labels[inside])) == ({0} if row["kind"] == "removed" else {1})
 
