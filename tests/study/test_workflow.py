@@ -39,6 +39,7 @@ def test_the_workflow_makes_every_cell_of_the_comparison(tmp_path: Path) -> None
     assert f"stage.py cells/donor-100-0 {options}\n" in shown
     said = counts(shown)
     assert (said["cell"], said["validate"], said["test"]) == (15, 15, 15)
+    assert (said["start"], said["autoencoder"], said["generator"]) == (3, 2, 3)
     assert (said["made"], said["pool"], said["winner"], said["report"]) == (3, 4, 1, 1)
 
 
