@@ -24,7 +24,11 @@ from napari_histoaug.models import (
 )
 from napari_histoaug.models.checkpoints import load_tensors
 from napari_histoaug.models.encoders import load_pretrained
-from napari_histoaug.models.segmenter_folder import SegmenterIndex, load_segmenter_parts, save_segmenter
+from napari_histoaug.models.segmenter_folder import (
+    SegmenterIndex,
+    load_segmenter_parts,
+    save_segmenter,
+)
 
 
 def train_segmentation(arguments: Sequence[str] | None = None) -> int:
