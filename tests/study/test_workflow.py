@@ -6,6 +6,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,19 @@ ROOT = Path(__file__).parents[2]
 PROFILES = ROOT / "training" / "study" / "profiles"
 
 
+def snakemake_python() -> str:
+    """The Python of an environment with Snakemake: this one, or that of `make study`."""
+    if importlib.util.find_spec("snakemake") is not None:
+        return sys.executable
+    own = ROOT / ".venv-study" / "bin" / "python"
+    if not own.exists():
+        pytest.skip("Snakemake is not installed here (make study, or the extra study)")
+    return str(own)
+
+
 def dry_run(*arguments: str) -> str:
-    if importlib.util.find_spec("snakemake") is None:
-        pytest.skip("Snakemake is not installed here (extra: study)")
-    command = [sys.executable, "-m", "snakemake", "-n", "--snakefile", "training/study/Snakefile"]
+    snakefile = ["--snakefile", "training/study/Snakefile"]
+    command = [snakemake_python(), "-m", "snakemake", "-n", *snakefile]
     done = subprocess.run(
         [*command, *arguments], cwd=ROOT, capture_output=True, text=True, check=False,
         env={**os.environ, "HOME": os.environ.get("XDG_CONFIG_HOME", "/tmp")},
@@ -47,6 +57,27 @@ def test_shards_are_jobs_of_their_own(tmp_path: Path) -> None:
     where = f"set=out={tmp_path}/run pools.shards=4"
     said = counts(dry_run("--cores", "1", "--config", where))
     assert (said["shard"], said["made"]) == (12, 3)
+
+
+def test_each_slide_is_a_job_and_no_name_of_one_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("slide,patient\nJane.svs,Doe\nJoe.svs,Roe\nJim.svs,Poe\n")
+    study = tmp_path / "study.yaml"
+    study.write_text(f"out: {tmp_path}/run\nslides: {{table: {tmp_path}/table.csv}}\n")
+    shown = dry_run("-p", "--cores", "1", "--config", f"study={study}")
+    said = counts(shown)
+    assert (said["slide"], said["extracted"], said["data"]) == (3, 1, 1)
+    assert f"stage.py slides/3 --config {study}\n" in shown
+    for name in ("Jane", "Doe"):
+        assert name not in shown
+
+
+def test_snakemake_takes_nothing_away_that_a_stage_would_keep() -> None:
+    rules = (ROOT / "training" / "study" / "Snakefile").read_text().split("    output:\n")[1:]
+    made = [
+        line for rule in rules for line in takewhile(lambda x: x[:8].isspace(), rule.split("\n"))
+    ]
+    assert len(made) > 15
+    assert all(line.strip().startswith("update(") for line in made)
 
 
 @pytest.mark.parametrize("name", ["local", "slurm"])
