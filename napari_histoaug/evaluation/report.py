@@ -23,20 +23,27 @@ from napari_histoaug.evaluation.plain_answers import (
     telea,
 )
 from napari_histoaug.evaluation.scores import (
+    Compare,
     as_table,
     copying,
     crop_features,
     diversity,
+    kernel_difference,
     kernel_interval,
     quartiles,
     score_fill,
 )
 from napari_histoaug.evaluation.sheet import blind_sheet, rows_of_fillings
-from napari_histoaug.evaluation.whole_patches import judge_reconstruction, judge_synthesis
+from napari_histoaug.evaluation.whole_patches import (
+    judge_reconstruction,
+    judge_synthesis,
+    patches_of,
+)
 from napari_histoaug.generation import Generator, load_generator
 from napari_histoaug.generation.donors import BUNDLED, read_donors
 from napari_histoaug.metrics import confusion
 from napari_histoaug.metrics.extractors import Extractor, efficientnet_lite1
+from napari_histoaug.metrics.perceptual import choose_lpips
 from napari_histoaug.segmentation import Segmenter, available_segmenters, load_segmenter
 
 Image = npt.NDArray[np.uint8]
@@ -58,6 +65,8 @@ USUAL = "turbo, real vessel"  # what the window does unless asked otherwise
 SEEDS = 2
 SHEET = 20
 JUDGED = (OWN, USUAL)  # looked at by eyes and by a segmenter
+COMPARED = ("turbo", USUAL)
+AGAINST = ("paper", SHORT_REPAINT, "Telea", "Navier-Stokes", "biharmonic", "donor, pasted")
 SHOWN = ("paper", SHORT_REPAINT, OWN, "turbo", USUAL, "donor, pasted", "Telea")
 
 
@@ -106,17 +115,24 @@ def judge(settings: CardSettings, say: Say) -> dict[str, Any]:
     wanted = {n: way for n, way in ways(generator, donors).items() if limits.get(n, 1)}
     images = filled_by_all(items, wanted, folder, limits, say)
     real = crop_features(items, [item.image for item in items], extractor)
+    segmenter = _segmenter()
+    lpips = None if segmenter is None else choose_lpips("tissue")
+    fields = sorted({item.field for item in items})
     figures: dict[str, Any] = {
         "cases": list(TEST_CASES),
         "holes": len(items),
         "extractor": extractor.name,
         "generator_sha256": generator.sha256,
-        "fills": _scores(items, images, real, extractor, generator),
+        "lpips": None if lpips is None else lpips.name,
+        "fills": _scores(items, images, real, extractor, generator, lpips),
+        "paired": _paired(items, images, real, extractor),
         **_about_training(generator, items, donors, images, real, extractor, folder, say),
-        "reconstruction": judge_reconstruction(generator, items, extractor),
-        "synthesis": judge_synthesis(generator, items, extractor, folder / "synthesis", say),
+        "reconstruction": judge_reconstruction(
+            generator, patches_of(settings.tiles, fields), extractor
+        ),
+        "synthesis": judge_synthesis(generator, items, extractor, folder / "synthesis", say, lpips),
     }
-    if (segmenter := _segmenter()) is not None:
+    if segmenter is not None:
         made = {name: images[name] for name in JUDGED if name in images}
         figures["class_fidelity"] = class_fidelity(segmenter, items, made)
     _draw(settings.out, items, images)
@@ -145,6 +161,7 @@ def _scores(
     real: npt.NDArray[np.float32],
     extractor: Extractor,
     generator: Generator,
+    lpips: Compare | None,
 ) -> dict[str, dict[str, object]]:
     from napari_histoaug.generation import WAYS
     from napari_histoaug.generation.methods import Way
@@ -153,7 +170,7 @@ def _scores(
     table = as_table(
         {
             "nothing (as it was)": as_it_was,
-            **{name: score_fill(items, made, real, extractor) for name, made in images.items()},
+            **{n: score_fill(items, i, real, extractor, lpips) for n, i in images.items()},
         }
     )
     # Real against itself would be below zero: one half of the vessels against the other.
@@ -163,6 +180,24 @@ def _scores(
         if name in WAYS:
             score["evaluations"] = Way.of(generator, name).evaluations(generator)
     return table
+
+
+def _paired(
+    items: Sequence[HeldOutHole],
+    images: Mapping[str, Sequence[Image]],
+    real: npt.NDArray[np.float32],
+    extractor: Extractor,
+) -> dict[str, dict[str, dict[str, object]]]:
+    """For the ways that matter: their kernel distance less that of each other way, same holes."""
+    features = {n: crop_features(items[: len(i)], i, extractor) for n, i in images.items()}
+    found: dict[str, dict[str, dict[str, object]]] = {}
+    for ours in (way for way in COMPARED if way in features):
+        found[ours] = {}
+        for theirs in (way for way in AGAINST if way in features):
+            n = len(features[theirs])
+            difference = kernel_difference(real, features[ours][:n], features[theirs])
+            found[ours][theirs] = {"holes": n, **asdict(difference)}
+    return found
 
 
 def _about_training(

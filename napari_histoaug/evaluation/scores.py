@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -14,6 +14,8 @@ from napari_histoaug.metrics.extractors import Extractor
 
 Image = npt.NDArray[np.uint8]
 Features = npt.NDArray[np.float32]
+Compare = Callable[[Image, Image], npt.NDArray[np.float64]]
+"""A distance (N,) of pictures (N, H, W, 3) to their partners, such as an LPIPS."""
 
 NATURAL = (0.7, 1.4)  # sharpness of tissue against tissue
 
@@ -45,6 +47,8 @@ class FillScore:
         Share of holes within :data:`NATURAL`.
     edge, colour : Range
         Of :class:`~napari_histoaug.metrics.Seam`, median and quartiles.
+    lpips : Range, optional
+        Of hole crops and the real vessel of the same hole, median and quartiles.
     """
 
     holes: int
@@ -53,6 +57,7 @@ class FillScore:
     naturally_sharp: float
     edge: Range
     colour: Range
+    lpips: Range | None = None
 
 
 def score_fill(
@@ -60,6 +65,7 @@ def score_fill(
     images: Sequence[Image],
     real: Features,
     extractor: Extractor,
+    lpips: Compare | None = None,
     *,
     draws: int = 200,
     seed: int = 0,
@@ -75,6 +81,8 @@ def score_fill(
         Features of the real hole crops of all items.
     extractor : Extractor
         Never the network used as a training loss.
+    lpips : callable, optional
+        Neither.
     """
     items = items[: len(images)]
     features = crop_features(items, images, extractor)
@@ -88,7 +96,14 @@ def score_fill(
         naturally_sharp=float(np.mean((sharp_known >= NATURAL[0]) & (sharp_known <= NATURAL[1]))),
         edge=quartiles(np.array([s.edge for s in seams if s is not None])),
         colour=quartiles(np.array([s.colour for s in seams if s is not None])),
+        lpips=None if lpips is None else quartiles(lpips(*_crops(items, images))),
     )
+
+
+def _crops(items: Sequence[HeldOutHole], images: Sequence[Image]) -> tuple[Image, Image]:
+    """Hole crops (N, CROP, CROP, 3) of what really is there, and of filled windows."""
+    real = np.stack([item.crop(item.image) for item in items])
+    return real, np.stack([item.crop(image) for item, image in zip(items, images, strict=True)])
 
 
 def crop_features(
@@ -117,6 +132,35 @@ def kernel_interval(real: Features, made: Features, *, draws: int, seed: int) ->
         for _ in range(draws)
     ]
     # Half of a set without repetition varies as the whole set does (delete-half jackknife).
+    low, high = np.percentile(np.array(found) - np.mean(found), [2.5, 97.5])
+    return Range(value, float(value + low), float(value + high))
+
+
+def kernel_difference(
+    real: Features, first: Features, second: Features, *, draws: int = 200, seed: int = 0
+) -> Range:
+    """How much larger the kernel distance of `first` is than that of `second`, on the same holes.
+
+    The 95 % interval is paired: every resample holds the same real vessels and the same holes of
+    both, so that what makes a set of holes easy or hard falls out.
+
+    Parameters
+    ----------
+    real : float, (N, D)
+    first, second : float, (M, D)
+        Row i of both is of hole i.
+    """
+    rng = np.random.default_rng(seed)
+    value = kernel_distance(real, first) - kernel_distance(real, second)
+    n, m = len(real) // 2, len(first) // 2
+    if min(n, m) < 2:
+        return Range(value, None, None)
+    found = []
+    for _ in range(draws):
+        rows, holes = (rng.choice(2 * k, k, replace=False) for k in (n, m))
+        found.append(
+            kernel_distance(real[rows], first[holes]) - kernel_distance(real[rows], second[holes])
+        )
     low, high = np.percentile(np.array(found) - np.mean(found), [2.5, 97.5])
     return Range(value, float(value + low), float(value + high))
 

@@ -77,7 +77,9 @@ def test_from_outlines_to_a_card(settings: report.CardSettings, tmp_path: Path) 
     assert figures["fills"][report.OWN]["evaluations"] == STEPS
     assert figures["fills"]["nothing (as it was)"]["edge"]["value"] == pytest.approx(1, abs=0.2)
     assert figures["reconstruction"]["psnr"] > 60  # no autoencoder: nothing is lost
+    assert figures["reconstruction"]["patches"] == 4 * 2  # of four fields of 512 px, two cases
     assert figures["synthesis"]["patches"] == 4
+    assert figures["paired"] == {}  # neither turbo nor what the window does was run
     key = json.loads((settings.out / "blind-pixel-time.json").read_text())
     assert sorted(key["holes"]) == [0, 1, 2, 3]
     assert (settings.out / "fillings.png").exists()

@@ -11,6 +11,7 @@ from napari_histoaug.evaluation.scores import (
     copying,
     crop_features,
     diversity,
+    kernel_difference,
     kernel_interval,
     quartiles,
     score_fill,
@@ -50,6 +51,13 @@ def test_the_truth_scores_best_and_a_flat_filling_is_seen(items) -> None:
     assert bad.naturally_sharp == 0
     assert good.edge.value == pytest.approx(1, abs=0.05)
     assert score_fill(items, truth[:5], real, Colours(), draws=5).holes == 5
+    assert good.lpips is None
+
+    def step(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        return np.abs(first.astype(float) - second).mean((1, 2, 3))
+
+    assert score_fill(items, truth, real, Colours(), step, draws=5).lpips.value == 0
+    assert score_fill(items, flat, real, Colours(), step, draws=5).lpips.low > 20
 
 
 def test_the_interval_is_as_wide_as_repeating_the_experiment_says() -> None:
@@ -64,6 +72,23 @@ def test_the_interval_is_as_wide_as_repeating_the_experiment_says() -> None:
     expected = np.subtract(*np.percentile(values, [97.5, 2.5]))
     # For a degenerate statistic (equal sets) halves vary more than the whole: never too narrow.
     assert expected < np.mean(widths) < 3 * expected
+
+
+def test_a_paired_difference_is_surer_than_two_intervals() -> None:
+    rng = np.random.default_rng(4)
+    real, first = rng.standard_normal((2, 60, 6))
+    near, far = first + 0.02 * rng.standard_normal(first.shape), first + 1.5
+    same = kernel_difference(real, first, first)
+    assert (same.value, same.low, same.high) == (0, 0, 0)
+    alike = kernel_difference(real, first, near)
+    alone = kernel_interval(real, first, draws=200, seed=0)
+    assert alike.high - alike.low < 0.2 * (alone.high - alone.low)
+    worse = kernel_difference(real, far, first)
+    assert worse.value == pytest.approx(
+        kernel_interval(real, far, draws=2, seed=0).value - alone.value
+    )
+    assert 0 < worse.low < worse.value < worse.high
+    assert kernel_difference(real, first[:3], far[:3]).low is None
 
 
 def test_a_copy_is_found() -> None:
