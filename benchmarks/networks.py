@@ -26,9 +26,12 @@ from torch import Tensor, nn
 
 from napari_histoaug.generation import Generator, inpaint, load_generator
 from napari_histoaug.generation.device import autocast
+from napari_histoaug.generation.donor_fit import choose
+from napari_histoaug.generation.donors import BUNDLED, Donor, read_donors
 from napari_histoaug.models import PRESETS, SpadeUNet, channels_last
 
 REPEATS = 5
+STRENGTH = 0.25  # how far the window noises a real vessel
 SIZES = {"thesis-90m": (3, 256), "latent": (4, 64)}
 # The thesis's widths, two blocks a level as is diffusers' default, narrowed at the bottom to 90 M.
 PEER_WIDTHS, PEER_BLOCKS = (64, 128, 256, 496, 496), 2
@@ -114,6 +117,11 @@ def tissue(side: int) -> np.ndarray:
     return coarse.repeat(8, axis=0).repeat(8, axis=1)
 
 
+def chosen(image: np.ndarray, hole: np.ndarray, seed: int) -> Donor:
+    """The packaged vessel that the window would take."""
+    return choose(read_donors(BUNDLED), seed, hole, 0.5, image)
+
+
 class Stopwatch:
     """Sums the time spent in some calls."""
 
@@ -131,8 +139,18 @@ class Stopwatch:
         return timed
 
 
-def click(generator: Generator, diameter: int, steps: int, method: str) -> None:
-    """Print how long a round hole takes, and the shares spent outside the networks."""
+def click(
+    generator: Generator,
+    diameter: int,
+    method: str,
+    steps: int | None = None,
+    *,
+    real: bool = False,
+) -> None:
+    """Print how long a round hole takes, and the shares spent outside the networks.
+
+    `real`: from the packaged vessel that suits the hole, as the window does it; else from noise.
+    """
     side = diameter + 256
     y, x = np.mgrid[:side, :side] - side / 2
     hole = y**2 + x**2 < (diameter / 2) ** 2
@@ -148,14 +166,19 @@ def click(generator: Generator, diameter: int, steps: int, method: str) -> None:
     for repeat in range(4):
         unet.seconds = coder.seconds = 0.0
         started = time.process_time()
-        result = inpaint(generator, image, hole, method=method, steps=steps, seed=repeat)
+        donor = chosen(image, hole, repeat) if real else None
+        result = inpaint(
+            generator, image, hole, method=method, steps=steps, seed=repeat,
+            donor=donor, strength=STRENGTH,
+        )  # fmt: skip
         seconds = time.process_time() - started
         if repeat:
             taken.append(seconds)
             outside.append(1 - unet.seconds / seconds)
             other.append(1 - (unet.seconds + coder.seconds) / seconds)
+    start = " from a real vessel" if real else ""
     print(
-        f"{method}, hole of {diameter} px, {result.evaluations} evaluations: "
+        f"{method}{start}, hole of {diameter} px, {result.evaluations} evaluations: "
         f"{statistics.median(taken):.2f} s, {statistics.median(outside):.1%} outside the U-Net, "
         f"{statistics.median(other):.1%} outside both networks"
     )
@@ -192,7 +215,9 @@ def main() -> None:
     if given.only in (None, "click"):
         generator = load_generator(device="cpu")
         for diameter in (256, 512):
-            click(generator, diameter, 20, "turbo")
+            click(generator, diameter, "turbo", real=True)
+            click(generator, diameter, "turbo")
+        click(generator, 256, "pixel-time")
     if given.only in (None, "peak"):
         for name in ("latent", "thesis-90m", "inpaint"):
             command = [sys.executable, str(Path(__file__)), "--peak-of", name]
