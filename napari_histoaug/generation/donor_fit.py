@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from napari_histoaug.generation.composite import density, from_density
-from napari_histoaug.generation.donors import Donor, mean_stain
+from napari_histoaug.generation.donors import PALE, Donor, mean_stain
 
 Image = npt.NDArray[np.uint8]
 Bool = npt.NDArray[np.bool_]
@@ -24,6 +24,7 @@ SIZES = 0.5, 2.0  # how far a donor may be shrunk or enlarged, besides its pixel
 BENT = 0.75, 1.35  # how far its radius may be changed to follow the hole's outline
 SECTORS = 64  # directions in which outlines are compared
 SMOOTH = 3.0  # sectors; standard deviation over which their radii are evened out
+LIGHTEST = 1.0  # percent of an image's pixels, which are glass if they are pale at all
 STAINED = 0.6, 1.7  # by how much its stain may be made weaker or stronger
 
 
@@ -205,9 +206,10 @@ def match_stain(donor: Donor, image: Image, ring: Bool) -> Image:
     """A donor's picture in the stain of other tissue: a factor on the density of each channel.
 
     Dye absorbs in proportion to how much of it there is (Beer and Lambert), so a factor makes the
-    stain weaker, stronger or of another hue, and glass stays glass. It is the ratio of the mean
-    densities of the tissue around the hole and around the vessel; the vessel keeps being redder
-    than its surroundings.
+    stain weaker, stronger or of another hue, and glass stays glass: the lightest pixels of the
+    image say how white its scanner shows it. The factor is the ratio of the mean densities of the
+    tissue around the hole and around the vessel; the vessel keeps being redder than its
+    surroundings.
 
     Parameters
     ----------
@@ -219,5 +221,16 @@ def match_stain(donor: Donor, image: Image, ring: Bool) -> Image:
     own, wanted = donor.stain, mean_stain(image, ring)
     if own is None or wanted is None:
         return donor.image
-    factor = np.clip(wanted / own, *STAINED)
-    return from_density((density(donor.image) * factor).astype(np.float32))
+    glass, here = _glass(donor.image), _glass(image)
+    if glass is None or here is None:
+        glass = here = np.zeros(3)
+    factor = np.clip((wanted - here) / (own - glass), *STAINED)
+    return from_density(((density(donor.image) - glass) * factor + here).astype(np.float32))
+
+
+def _glass(image: Image) -> Float | None:
+    """Optical density (3,) of glass, from the lightest pixels; None where no glass is seen."""
+    densities = density(image).reshape(-1, 3)
+    lightest = densities.mean(1) <= np.percentile(densities.mean(1), LIGHTEST)
+    glass = np.median(densities[lightest], axis=0).astype(np.float64)
+    return glass if glass.mean() < PALE else None

@@ -148,11 +148,11 @@ def test_stains_are_matched_in_closed_form() -> None:
     od[90:110, 90:110] = 0  # an empty lumen
     image = from_density(od)
     # Another stain of the very same tissue: stronger, and of another hue.
-    strong = from_density(od * np.float32([1.5, 1.2, 0.9]))
+    strong = from_density(od * np.float32([1.5, 1.2, 0.9]) + np.float32([0.05, 0.08, 0.02]))
     found = match_stain(Donor(strong, vessel), image, ~vessel)
     assert np.abs(density(found) - density(image)).mean() < 0.01
     assert np.abs(density(strong) - density(image)).mean() > 0.1
-    assert (found[95:105, 95:105] == 255).all()
+    assert (found[95:105, 95:105] >= 254).all()  # that scanner's glass is this one's
     nothing = np.zeros_like(vessel)
     assert (match_stain(Donor(strong, vessel), image, nothing) == strong).all()
 
