@@ -5,8 +5,9 @@
     python benchmarks/scaling.py tables               1,000 slides and 1 M pairs on 1, 8 and 64 GPUs
 
 - rates: the first slide gives the rate of planning and reading; the seconds of every further one
-  are predicted from it and printed beside the measured ones. Also tasks a second of the scheduler,
-  rows a second of the manifest, and pairs saved a second.
+  are predicted from it and printed beside the measured ones. Also fields of a study cut from the
+  first slide, tasks a second of the scheduler, rows a second of the manifest, and pairs saved a
+  second.
 - cluster: 8 worker processes. Every slide is a task that sleeps a hundredth of its modelled time;
   some kill their worker half way, which comes back after a while, and some slides are damaged.
   Prints the predicted and the simulated makespan side by side, and whether a slide was lost.
@@ -37,6 +38,7 @@ from napari_histoaug.study.costs import (
     Rates,
     Site,
     Slides,
+    cutting,
     extraction,
     generation,
     gpus_until_limit,
@@ -55,6 +57,8 @@ TFLOP = 1e12
 MEASURED = Rates(
     patches_read_per_core_second=680,
     patches_written_per_core_second=193,
+    fields_per_core_second=11,
+    seconds_per_process=5.9,
     tasks_per_second=114,
     rows_per_second=410_000,
     records_per_second=15_000,
@@ -180,6 +184,8 @@ def rates(slides: Sequence[Path]) -> None:
             line += f", predicted {predicted:.2f} s ({seconds / predicted:.2f})"
         found.append((count, seconds))
         print(f"{line}; {count / seconds:.0f} a second")
+    for path in slides[:1]:
+        print(f"fields cut from {path.stem}: {fields_a_second(path):.1f} a second")
     with Cluster(2) as cluster:
         for index in range(8):
             cluster.start(index, nothing)
@@ -194,6 +200,30 @@ def rates(slides: Sequence[Path]) -> None:
     print(f"manifest: {rows_a_second(200_000):.0f} rows a second")
     print(f"records of pairs: {records_a_second(3000):.0f} a second")
     print(f"pairs saved: {pairs_a_second(60):.0f} a second")
+
+
+def fields_a_second(path: Path) -> float:
+    """Fields of 1024 px cut from a slide as a study does it: one with a vessel, most without."""
+    import shapely
+
+    from napari_histoaug.annotations import Document, Feature, write_geojson
+    from napari_histoaug.slides import open_slide
+    from napari_histoaug.study.config import StudyConfig
+    from napari_histoaug.study.script import run_stage
+
+    with open_slide(path) as slide:
+        height, width = slide.levels[0].shape
+    outline = Feature.new(shapely.Point(width / 2, height / 2).buffer(20), "blood_vessel")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_geojson(Document.from_features([outline]), folder / "vessel.geojson")
+        line = f"{path.resolve()},somebody,vessel.geojson,0.5"
+        (folder / "table.csv").write_text(f"slide,patient,annotations,mpp\n{line}\n")
+        told = {"table": folder / "table.csv", "empty_share": 0.99}
+        config = StudyConfig.model_validate({"out": folder / "run", "slides": told})
+        run_stage(config, "slides/1", lambda: False)
+        cost = json.loads((folder / "run" / "slides" / "1" / "cost.json").read_text())
+        return float(cost["count"] / cost["processor_seconds"])
 
 
 def rows_a_second(count: int) -> float:
@@ -259,6 +289,7 @@ def tables() -> None:
         for name, found in {
             "extract, manifest": extraction(slides, site, MEASURED),
             "extract, zarr": extraction(slides, site, MEASURED, written_bytes_per_patch=186e3),
+            "cut fields": cutting(slides, 200, 2.2e6, site, MEASURED),
             "train latent, 200k": training(200_000, LATENT_STEP, 64, 9e7, site, MEASURED),
             "train pixel, 200k": training(200_000, PIXEL_STEP, 64, 9e7, site, MEASURED),
             "1 M pairs, latent": generation(1e6, latent, 2e5, site, MEASURED),

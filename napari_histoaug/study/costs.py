@@ -26,6 +26,10 @@ class Rates:
         Planned and read, 256 px.
     patches_written_per_core_second : float
         Read and written as sharded zarr.
+    fields_per_core_second : float
+        Fields of 1024 px cut for a study, with their outlines.
+    seconds_per_process : float
+        Until a stage of a study begins: a Python with its libraries.
     tasks_per_second : float
         That one dask scheduler hands out and collects.
     rows_per_second : float
@@ -40,6 +44,8 @@ class Rates:
 
     patches_read_per_core_second: float
     patches_written_per_core_second: float
+    fields_per_core_second: float
+    seconds_per_process: float
     tasks_per_second: float
     rows_per_second: float
     records_per_second: float
@@ -136,6 +142,20 @@ def extraction(
             "scheduler": slides.count * tasks / rates.tasks_per_second,
         },
         serial_seconds=slides.patches / rates.rows_per_second,
+    )
+
+
+def cutting(
+    slides: Slides, fields_per_slide: float, bytes_per_field: float, site: Site, rates: Rates
+) -> Estimate:
+    """Cut the fields of a study, one process a slide; each slide is read whole to be known."""
+    alone = rates.seconds_per_process + fields_per_slide / rates.fields_per_core_second
+    moved = slides.bytes_per_slide + fields_per_slide * bytes_per_field
+    return Estimate(
+        {
+            "cores": slides.count * alone / site.cores,
+            "disk": slides.count * moved / site.disk_bytes_per_second,
+        }
     )
 
 

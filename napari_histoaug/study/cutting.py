@@ -148,7 +148,8 @@ class _Cut:
         write_geojson(Document.from_features(found), outlines)
         # The picture comes last and whole: where it is, its outlines are.
         fresh = path.with_suffix(".part")
-        Image.fromarray(pixels).save(fresh, "png")
+        # Of tissue, zlib's other levels take longer and save nothing.
+        Image.fromarray(pixels).save(fresh, "png", compress_level=1)
         fresh.replace(path)
         return True
 

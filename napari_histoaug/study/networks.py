@@ -138,6 +138,7 @@ def _tissue_of(config: StudyConfig) -> dict[str, Any]:
         "tissue": {name: told["tissue"][name] for name in used},
         "outlines": told["outlines"],
         "fields": {name: told["splits"][name] for name in ("train", "validation")},
+        **{name: told[name] for name in ("cut",) if name in told},
     }
 
 

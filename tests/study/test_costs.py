@@ -12,6 +12,7 @@ from napari_histoaug.study.costs import (
     Rates,
     Site,
     Slides,
+    cutting,
     extraction,
     generation,
     gpus_until_limit,
@@ -25,6 +26,8 @@ from napari_histoaug.study.errors import StudyError
 RATES = Rates(
     patches_read_per_core_second=500,
     patches_written_per_core_second=100,
+    fields_per_core_second=10,
+    seconds_per_process=5,
     tasks_per_second=200,
     rows_per_second=50_000,
     records_per_second=10_000,
@@ -43,6 +46,12 @@ def test_extraction_waits_for_its_busiest_resource() -> None:
     assert written.alone_seconds == pytest.approx({"cores": 819.2, "disk": 181.92, "scheduler": 2})
     many = Site(4, 100, 1e9, 1e10)
     assert extraction(SLIDES, many, RATES).limit == "disk"
+
+
+def test_cutting_fields_pays_for_a_process_a_slide() -> None:
+    found = cutting(SLIDES, 50, 2e6, SITE, RATES)
+    assert found.alone_seconds == pytest.approx({"cores": 100.0, "disk": 110.0})
+    assert found.limit == "disk"
 
 
 def test_generation_scales_until_the_cores_cannot_save() -> None:

@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from napari_histoaug.learning.config_files import load_config
+from napari_histoaug.study.config import StudyConfig
+
 ROOT = Path(__file__).parents[2]
 PROFILES = ROOT / "training" / "study" / "profiles"
 
@@ -90,10 +93,27 @@ def test_profiles_go_on_when_a_stage_fails(name: str) -> None:
 
 
 def test_pods_make_every_part_that_the_large_study_has() -> None:
-    jobs = list(yaml.safe_load_all((ROOT / "training" / "study" / "kubernetes.yaml").read_text()))
+    text = (ROOT / "training" / "study" / "kubernetes.yaml").read_text()
+    jobs = {job["metadata"]["name"]: job for job in yaml.safe_load_all(text)}
     large = yaml.safe_load((ROOT / "training" / "configs" / "study-large.yaml").read_text())
-    shards = jobs[0]["spec"]
+    shards = jobs["study-shards"]["spec"]
     assert shards["completions"] == large["pools"]["shards"]
     (container,) = shards["template"]["spec"]["containers"]
     assert f"of{shards['completions']}" in container["args"][0]
     assert container["resources"]["limits"]["nvidia.com/gpu"] == 1
+    (slide,) = jobs["study-slides"]["spec"]["template"]["spec"]["containers"]
+    assert "nvidia.com/gpu" not in slide["resources"]["limits"]
+    assert 'stage.py "slides/$((JOB_COMPLETION_INDEX + 1))"' in slide["args"][0]
+    assert [job["metadata"]["labels"]["step"] for job in jobs.values()] == ["1", "2", "3", "4"]
+
+
+def test_the_large_study_starts_from_a_table_of_slides(tmp_path: Path) -> None:
+    path = ROOT / "training" / "configs" / "study-large.yaml"
+    large = load_config(StudyConfig, path)
+    assert large.slides is not None
+    assert large.pools.model == str(large.out / "networks" / "generators" / "latent-4" / "network")
+    table = tmp_path / "slides.csv"
+    where = f"set=out={tmp_path}/run slides.table={table}"
+    table.write_text("slide,patient\na.svs,A\nb.svs,B\n")
+    said = counts(dry_run("--cores", "1", "--config", f"study={path}", where))
+    assert (said["slide"], said["autoencoder"], said["generator"], said["shard"]) == (2, 2, 3, 192)
