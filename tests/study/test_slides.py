@@ -26,10 +26,11 @@ from napari_histoaug.annotations import (
 from napari_histoaug.learning.config_files import ConfigError, load_config
 from napari_histoaug.learning.loop import never
 from napari_histoaug.patches.errors import PatchError
+from napari_histoaug.patches.manifest import ClassSummary, SlideEntry
 from napari_histoaug.slides import open_slide
 from napari_histoaug.study import cutting
 from napari_histoaug.study.config import StudyConfig
-from napari_histoaug.study.dividing import settled
+from napari_histoaug.study.dividing import cases_of, filled_up, settled
 from napari_histoaug.study.errors import StudyError
 from napari_histoaug.study.script import run_all, run_stage
 from napari_histoaug.study.slides import SETS, SlidesConfig, listed_slides
@@ -203,6 +204,27 @@ def test_every_patient_is_in_one_set(cut: StudyConfig) -> None:
     for name in SETS:
         folders = (cut.out / "extracted" / "annotations" / name).iterdir()
         assert {folder.name for folder in folders} == set(cases[name])
+
+
+def slide_entry(number: int, case: str, split: str, area: float, sha256: str = "") -> SlideEntry:
+    return SlideEntry(
+        source=str(number), status="done", patient_group=case, split=split, patches=3,
+        slide_sha256=sha256 or f"{number:064d}",
+        classes={"blood_vessel": ClassSummary(in_patches=area)},
+    )  # fmt: skip
+
+
+def test_sets_of_too_few_patients_get_those_with_least_vessel() -> None:
+    amounts = [("a", "train", 9), ("b", "train", 3), ("b", "train", 3), ("c", "train", 5),
+               ("d", "validation", 8), ("e", "test", 7)]  # fmt: skip
+    entries = [slide_entry(i, *each) for i, each in enumerate(amounts)]
+    cases = cases_of(filled_up(entries, set()))
+    assert cases == {"train": ["a", "b"], "validation": ["c", "d"], "test": ["e"]}
+    # Not those that the table put there, nor one who shares a slide with somebody.
+    copied = [*entries, slide_entry(6, "f", "train", 1, sha256=f"{0:064d}")]
+    cases = cases_of(filled_up(copied, {"c"}))
+    assert cases == {"train": ["a", "c", "f"], "validation": ["b", "d"], "test": ["e"]}
+    assert filled_up(entries, {"a", "b", "c"}) == entries
 
 
 def test_two_slides_of_a_patient_keep_all_their_fields(cut: StudyConfig) -> None:
