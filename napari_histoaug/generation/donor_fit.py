@@ -18,7 +18,6 @@ Mpp = float | tuple[float, float]
 
 RING = 48  # px around a hole in which the stain to match is measured
 ALIKE = 12  # donors that suit a hole best, among which a seed chooses
-ENLARGED = 2  # by how much worse it is to enlarge a donor, which blurs it, than to shrink it
 FEW = 3  # of a small bank; else a quarter of it
 SIZES = 0.5, 2.0  # how far a donor may be shrunk or enlarged, besides its pixel size
 BENT = 0.75, 1.35  # how far its radius may be changed to follow the hole's outline
@@ -39,7 +38,8 @@ def choose(
 
     With a hole, it is one of those that suit it best, a quarter of the bank and a dozen at most:
     those that have to be scaled, bent and stained least to fill it. A capillary blown up to a vein
-    is blurred, a round vessel drawn out to a long one or red cells as pale as fat are nothing real.
+    is blurred, a vein shrunk to a capillary has nuclei too small, a round vessel drawn out to a
+    long one or red cells as pale as fat are nothing real.
 
     Parameters
     ----------
@@ -65,9 +65,7 @@ def _unlike(donors: Sequence[Donor], hole: Bool, mpp: Mpp | None, image: Image |
     wanted = _form(hole, pixel)
     known = mpp is not None
     forms = [_form(d.mask, np.array(d.mpp) if known and d.mpp else pixel) for d in donors]
-    ratios = wanted - np.array(forms)
-    ratios[:, 0] *= np.where(ratios[:, 0] > 0, ENLARGED, 1)
-    unlike = np.square(ratios).sum(1)
+    unlike = np.square(np.array(forms) - wanted).sum(1)
     stain = None if image is None else mean_stain(image, _ring(hole))
     if stain is not None:
         for i, donor in enumerate(donors):

@@ -219,10 +219,7 @@ def test_a_hole_is_given_a_donor_of_its_size() -> None:
     # 60 px of 0.5 um are 120 px of the donors' pixel size.
     found = {choose(bank, seed, hole, 0.5).mask.shape[0] - 2 for seed in range(200)}
     assert len(found) == ALIKE
-    # Larger ones are preferred: to enlarge a donor counts twice.
-    assert found == set(
-        sorted(sizes, key=lambda side: max(np.log(side / 120), 2 * np.log(120 / side)))[:ALIKE]
-    )
+    assert found == set(sorted(sizes, key=lambda side: abs(np.log(side / 120)))[:ALIKE])
     assert choose(bank, 7, hole, 0.5) is choose(bank, 7, hole, 0.5)
 
 
