@@ -7,24 +7,19 @@ outlines in its own pixels, both named by its corner; names of files or people r
 
 from __future__ import annotations
 
-import uuid
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import shapely
 from PIL import Image
 
-from napari_histoaug.annotations import AnnotationIndex, ClassTable, Document, Feature
-from napari_histoaug.annotations.classification import DEFAULT_COLOR
-from napari_histoaug.annotations.geometry import areal
+from napari_histoaug.annotations import ClassTable, Document
 from napari_histoaug.annotations.writing import write_geojson
 from napari_histoaug.errors import HistoaugError
 from napari_histoaug.learning.command_line import say
 from napari_histoaug.models.checkpoints import write_json
 from napari_histoaug.patches import PatchSettings
-from napari_histoaug.patches.grid import Grid
 from napari_histoaug.patches.inputs import file_sha256, placed_annotations
 from napari_histoaug.patches.jobs import SlideJob
 from napari_histoaug.patches.labels import Labels
@@ -34,14 +29,13 @@ from napari_histoaug.patches.plan import PatchPlan, plan_patches
 from napari_histoaug.patches.reading import failed_tiles, tile_boxes
 from napari_histoaug.slides import Slide, open_slide
 from napari_histoaug.study.config import StudyConfig
+from napari_histoaug.study.drawn import Drawn
 from napari_histoaug.study.errors import StudyError
 from napari_histoaug.study.slides import ListedSlide, SlidesConfig, listed_slides
 from napari_histoaug.study.stages import fill
 
 SLIDES, ENTRY = "slides", "slide.json"
 PICTURES, OUTLINES = "tiles", "outlines"
-
-Box = tuple[int, int, int, int]
 
 
 def slide_stages(config: StudyConfig) -> list[str]:
@@ -121,17 +115,19 @@ class _Cut:
                     f"{job.path.name} has no pixel size; give it in the column mpp of the table."
                 )
             index, note = placed_annotations(job, slide, skip_bad=self._told.skip_bad)
+            drawn = Drawn(index, self._tissue.label, self._told.region)
             settings = PatchSettings(
                 size=self._told.side, stride=self._told.side, mpp=self._tissue.mpp,
                 tissue_percent=0, target_percent=0, edits=False,
             )  # fmt: skip
             labels = Labels(index, ClassTable.from_names([self._tissue.label]))
             plan = plan_patches(slide, labels, settings)
-            drawn = draw_fields(plan, self._told, slide.sha256())
-            kept = [at for at in drawn.taken if self._cut(slide, index, plan, at)]
-            return _write(self._entry(slide, plan, drawn, kept, note), self._part)
+            seen = drawn.seen_shares(plan.grid, plan.rows, plan.columns, self._told.side)
+            fields = draw_fields(plan, seen, self._told, slide.sha256())
+            kept = [at for at in fields.taken if self._cut(slide, drawn, plan, at)]
+            return _write(self._entry(slide, plan, fields, kept, note), self._part)
 
-    def _cut(self, slide: Slide, index: AnnotationIndex, plan: PatchPlan, at: int) -> bool:
+    def _cut(self, slide: Slide, drawn: Drawn, plan: PatchPlan, at: int) -> bool:
         """Write a field, unless part of it cannot be decoded."""
         row, column, side = int(plan.rows[at]), int(plan.columns[at]), self._told.side
         path = self._part / PICTURES / f"x{column}_y{row}.png"
@@ -143,7 +139,7 @@ class _Cut:
         tile = slide.tile_shapes[plan.grid.level]
         if failed_tiles(slide.failures, tile, plan.grid, boxes).any():
             return False
-        found = outlines_in(index, plan.grid, (row, column, side, side), self._tissue.label)
+        found = drawn.within(plan.grid, (row, column, side, side))
         outlines = self._part / OUTLINES / f"{path.stem}.geojson"
         write_geojson(Document.from_features(found), outlines)
         # The picture comes last and whole: where it is, its outlines are.
@@ -154,16 +150,16 @@ class _Cut:
         return True
 
     def _entry(
-        self, slide: Slide, plan: PatchPlan, drawn: DrawnFields, kept: list[int], note: str
+        self, slide: Slide, plan: PatchPlan, fields: DrawnFields, kept: list[int], note: str
     ) -> SlideEntry:
         unit = float(np.prod(plan.grid.mpp or plan.grid.spacing))
         area = unit * float(plan.class_pixels[0, kept].sum())
         vessels = int((plan.class_pixels[0, kept] > 0).sum())
         counted = (
-            f"{vessels} of {drawn.vessels} fields with vessels, {len(kept) - vessels} of "
-            f"{drawn.empty} without"
+            f"{vessels} of {fields.vessels} fields with vessels, {len(kept) - vessels} of "
+            f"{fields.empty} without"
         )
-        if lost := len(drawn.taken) - len(kept):
+        if lost := len(fields.taken) - len(kept):
             counted += f", {lost} left out as damaged"
         none = "" if kept else f"No field of {self._told.side} pixels holds a {self._tissue.label}."
         (outlined,) = plan.areas
@@ -186,60 +182,31 @@ class DrawnFields(NamedTuple):
     empty: int
 
 
-def draw_fields(plan: PatchPlan, told: SlidesConfig, sha256: str) -> DrawnFields:
+def draw_fields(
+    plan: PatchPlan, seen: npt.NDArray[np.float64], told: SlidesConfig, sha256: str
+) -> DrawnFields:
     """Draw the fields of a slide: those with vessels, and as many without as are wanted.
 
     The draw depends on the seed and the slide's bytes alone.
+
+    Parameters
+    ----------
+    plan : PatchPlan
+        All windows.
+    seen : float64 (n,)
+        Share of each that was looked at.
+    told : SlidesConfig
+    sha256 : str
+        Of the slide.
     """
-    with_vessels = plan.class_pixels[0] > 0
+    with_vessels = (plan.class_pixels[0] > 0) & (seen > 0)
     tissue = 100 * plan.tissue_cells >= told.tissue_percent * plan.cells
+    tissue &= (100 * seen >= told.tissue_percent) & (seen > 0) & (plan.class_pixels[0] == 0)
     rng = np.random.default_rng([told.seed, int(sha256[:16], 16)])
-    vessels, empty = (
-        rng.permutation(np.flatnonzero(which)) for which in (with_vessels, tissue & ~with_vessels)
-    )
+    vessels, empty = (rng.permutation(np.flatnonzero(which)) for which in (with_vessels, tissue))
     most = len(plan) if told.most is None else told.most
     taken = vessels[: max(1, int(most * (1 - told.empty_share)))] if told.most else vessels
     wanted = round(len(taken) * told.empty_share / (1 - told.empty_share))
     wanted = min(wanted, most - len(taken))
     both: npt.NDArray[np.intp] = np.sort(np.concatenate([taken, empty[:wanted]]))
     return DrawnFields(both.tolist(), len(vessels), len(empty))
-
-
-def outlines_in(index: AnnotationIndex, grid: Grid, box: Box, label: str) -> list[Feature]:
-    """Outlines of a slide within a window, in the window's pixels.
-
-    Of each only its shape, class and colour are taken: names and measurements may say more.
-
-    Parameters
-    ----------
-    index : AnnotationIndex
-        Placed on the slide.
-    grid : Grid
-    box : (y, x, height, width)
-        In grid pixels.
-    label : str
-        Also taken where it is the name of an unclassified outline.
-    """
-    (sy, sx), frame = grid.spacing, index.frame
-    y, x, height, width = box
-    corner = np.array([x * sx - frame.dx, y * sy - frame.dy])
-    window = shapely.box(*corner, corner[0] + width * sx, corner[1] + height * sy)
-    found = []
-    for row in index.touching(grid.level_0_box(*box)).tolist():
-        kind = index.outlines.kind[row]
-        class_name, name = index.kinds[kind]
-        class_name = class_name or (label if name == label else None)
-        shape = index.outlines.geometry(row)
-        if class_name is None:
-            continue
-        if not window.contains(shape):
-            shape = areal(shapely.intersection(shape, window))
-        if shape.is_empty:
-            continue
-        moved = shapely.transform(shape, lambda at: (at - corner) / (sx, sy))
-        only = moved.geoms[0] if len(getattr(moved, "geoms", ())) == 1 else moved
-        feature = Feature.new(only, class_name, index.colors[kind] or DEFAULT_COLOR)
-        # The same outlines make the same file.
-        feature["id"] = str(uuid.uuid5(uuid.NAMESPACE_OID, only.wkb_hex))
-        found.append(feature)
-    return found

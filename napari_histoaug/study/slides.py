@@ -27,6 +27,9 @@ class SlidesConfig(Section):
     side: int = Field(1024, ge=64, le=4096, description="of a field, pixels of tissue.mpp")
     empty_share: float = Field(0.2, ge=0, lt=1, description="of fields without a vessel")
     tissue_percent: int = Field(50, ge=0, le=100, description="least tissue in those, %")
+    region: str | None = Field(
+        None, description="class of outlines around what was looked at, e.g. Region*; all if none"
+    )
     most: int | None = Field(None, ge=1, description="fields a slide, drawn; all if none")
     skip_bad: bool = Field(False, description="leave out broken features of annotations")
     shares: dict[Literal["train", "validation", "test"], float] = Field(

@@ -32,6 +32,7 @@ from napari_histoaug.study import cutting
 from napari_histoaug.study.config import StudyConfig
 from napari_histoaug.study.dividing import cases_of, filled_up, settled
 from napari_histoaug.study.errors import StudyError
+from napari_histoaug.study.preparing import label_map
 from napari_histoaug.study.script import run_all, run_stage
 from napari_histoaug.study.slides import SETS, SlidesConfig, listed_slides
 
@@ -204,6 +205,34 @@ def test_every_patient_is_in_one_set(cut: StudyConfig) -> None:
     for name in SETS:
         folders = (cut.out / "extracted" / "annotations" / name).iterdir()
         assert {folder.name for folder in folders} == set(cases[name])
+
+
+def test_nothing_counts_where_nobody_looked(glass: Path, tmp_path: Path) -> None:
+    (tmp_path / "glass").mkdir()
+    path, outlines = (tmp_path / "glass" / file.name for file in slide_files(glass, 1))
+    shutil.copy(slide_files(glass, 1)[0], path)
+    config = study_of(tmp_path / "glass", tmp_path / "run", region="Region*", empty_share=0.5)
+    config.slides.table.write_text(f"slide,patient\n{path.name},P\n")  # type: ignore[union-attr]
+    drawn = drawn_on(1)
+    save(drawn, outlines)
+    run_stage(config, "slides/1", never)
+    entry = json.loads((tmp_path / "run/slides/1/slide.json").read_text())
+    assert "hold no Region*" in entry["reason"]
+    looked = shapely.union(shapely.box(0, 0, 1100, 900), shapely.box(0, 1024, 1024, 1536))
+    drawn.features.append(Feature.new(looked, "Region*"))
+    save(drawn, outlines)
+    run_stage(config, "slides/1", never)
+    place = tmp_path / "run/slides/1"
+    fields = {path.stem for path in (place / "tiles").iterdir()}
+    with_vessels = {"x0_y0", "x256_y0", "x0_y256", "x256_y256"}
+    assert with_vessels < fields  # not those of the vessels around y = 1700
+    assert fields - with_vessels <= {"x0_y512", "x256_y512", "x512_y0", "x512_y256"}
+    labels = label_map(place / "outlines" / "x256_y256.geojson", "blood_vessel", (SIDE, SIDE))
+    rows, columns = np.mgrid[:SIDE, :SIDE] * 2 + 1 + 512
+    unseen = ~shapely.contains_xy(looked, columns, rows)
+    np.testing.assert_array_equal(labels == 255, unseen)
+    assert unseen.any()
+    assert (labels == 1).any()
 
 
 def slide_entry(number: int, case: str, split: str, area: float, sha256: str = "") -> SlideEntry:
