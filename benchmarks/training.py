@@ -4,7 +4,8 @@ Ours is the whole step of ``learning.loop`` on the bundled configuration: batch,
 SPADE labels, loss in the hole, clipping, Adam, average. The peer is the loop of diffusers' training
 examples around a UNet2DModel of the same number of parameters, at the same size, batch and
 precision, with its EMAModel. Both in one process, in turn; medians, by the clock and by processor
-time, which a busy machine disturbs less. Tissue is random and in memory.
+time, which a busy machine disturbs less. Tissue is random and in memory. Freed memory is kept (see
+:func:`.keep_freed_memory`), which the peer has from us here.
 
     python benchmarks/training.py [--steps 20] [--batch 16]
 """

@@ -53,8 +53,8 @@ class DiffusionTask(Task):
         -------
         dict
             "x0" float32 (B, C, H / factor, W / factor), "noise" of the same shape; "labels" float32
-            (B, classes + 2, H, W); "hole" bool (B, 1, H / factor, W / factor); "t" int64 (B,);
-            "data_set" int64 (B,), 0 = not told.
+            (B, classes + 2, H / factor, W / factor); "hole" bool (B, 1, H / factor, W / factor);
+            "t" int64 (B,); "data_set" int64 (B,), 0 = not told.
         """
         return self._cut(self.train, examples, self.config.full_share)
 
@@ -82,7 +82,7 @@ class DiffusionTask(Task):
         t = t / 10 if rng.random() < c.low_noise_share else t
         return {
             "x0": x0,
-            "labels": soft_labels(labels, hole, len(c.data.classes), drop=drop),
+            "labels": soft_labels(labels, hole, len(c.data.classes), drop=drop, factor=f),
             "hole": hole[None, ::f, ::f],
             "t": np.asarray(int(t), np.int64),
             "noise": rng.standard_normal(x0.shape, dtype=np.float32),

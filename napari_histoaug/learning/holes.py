@@ -14,8 +14,8 @@ Labels = npt.NDArray[np.uint8]
 def align_to_cells(hole: Bool, cell: int) -> Bool:
     """Grow a hole (H, W) to whole cells of `cell` x `cell` pixels: any hole pixel makes a cell."""
     height, width = hole.shape
-    cells = hole.reshape(height // cell, cell, width // cell, cell).any(axis=(1, 3))
-    return np.kron(cells, np.ones((cell, cell), bool)).astype(bool)
+    cells = hole.reshape(-1, cell, width).any(1).reshape(height // cell, -1, cell).any(2)
+    return np.asarray(cells.repeat(cell, 0).repeat(cell, 1))
 
 
 def training_hole(rng: np.random.Generator, labels: Labels, cell: int, full_share: float) -> Bool:
@@ -39,8 +39,10 @@ def training_hole(rng: np.random.Generator, labels: Labels, cell: int, full_shar
     return align_to_cells(random_hole(rng, labels.shape, labels), cell)
 
 
-def soft_labels(labels: Labels, hole: Bool, classes: int, *, drop: bool) -> npt.NDArray[np.float32]:
-    """One-hot label map with a null channel, as the network is told about it.
+def soft_labels(
+    labels: Labels, hole: Bool, classes: int, *, drop: bool, factor: int = 1
+) -> npt.NDArray[np.float32]:
+    """Label map with a null channel, as the network is told about it: shares of each cell.
 
     Outside a hole nothing is said (null): a user labels what shall be made, not what is there.
 
@@ -51,12 +53,19 @@ def soft_labels(labels: Labels, hole: Bool, classes: int, *, drop: bool) -> npt.
     hole : bool, (H, W)
     drop : bool
         Say nothing at all, for classifier-free guidance.
+    factor : int
+        Pixels a cell covers, along each axis.
 
     Returns
     -------
-    float32, (classes + 2, H, W)
-        Background, the classes, null; sums to 1 at every pixel.
+    float32, (classes + 2, H / factor, W / factor)
+        Background, the classes, null; sums to 1 at every cell.
     """
+    height, width = labels.shape
     null = classes + 1
-    said = np.where(hole & (not drop), labels, null)
-    return (said[None] == np.arange(classes + 2)[:, None, None]).astype(np.float32)
+    said = np.full_like(labels, null) if drop else np.where(hole, labels, np.uint8(null))
+    # Pooled here and not by the network: a batch is that much smaller.
+    every = said == np.arange(classes + 2, dtype=np.uint8)[:, None, None]
+    counts = every.reshape(classes + 2, -1, factor, width).sum(2, dtype=np.uint16)
+    counts = counts.reshape(classes + 2, height // factor, -1, factor).sum(3, dtype=np.uint16)
+    return counts / np.float32(factor**2)

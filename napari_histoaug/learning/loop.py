@@ -24,7 +24,7 @@ from napari_histoaug.learning.batches import Batch, Examples, Loader
 from napari_histoaug.learning.config import ConfigError, LoopConfig
 from napari_histoaug.learning.journal import Journal, Pace
 from napari_histoaug.learning.learner import Learner, load_checked
-from napari_histoaug.learning.processes import on_cpu
+from napari_histoaug.learning.processes import keep_freed_memory, on_cpu
 from napari_histoaug.learning.saving import (
     TrainingError,
     checkpoints,
@@ -70,6 +70,8 @@ class Run:
             torch.set_num_threads(config.threads)
         self.config, self.task = config, task
         self.accelerator = new_accelerator(config)
+        if self.accelerator.device.type == "cpu":
+            keep_freed_memory()
         self.learner = Learner(model, config.learning_rate, self.accelerator)
         self.opponent = (
             None

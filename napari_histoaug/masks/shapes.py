@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+from numpy.polynomial.polynomial import polyval
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -50,19 +51,33 @@ def vessel_outline(
     orders = np.arange(2, 7)
     sizes = roughness * rng.normal(size=orders.size) * (2.0 / orders) ** 1.5
     phases = rng.uniform(0, 2 * np.pi, size=orders.size)
+    waves = np.concatenate([np.zeros(orders[0]), sizes * np.exp(1j * phases)])
 
-    def log_radius(theta: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.sum(sizes * np.cos(theta[..., None] * orders + phases), axis=-1)
+    def log_radius(towards: NDArray[np.complex128]) -> NDArray[np.float64]:
+        # Harmonics are powers of the unit vector: the polynomial's real part is their sum.
+        return np.asarray(polyval(towards, waves).real)
 
     # The stretch keeps areas, so the area is half the integral of the squared polar radius.
-    around = np.linspace(0, 2 * np.pi, 720, endpoint=False)
+    around = np.exp(1j * np.linspace(0, 2 * np.pi, 720, endpoint=False))
     scale = radius / math.sqrt(float(np.mean(np.exp(2 * log_radius(around)))))
-    dy = np.arange(shape[0])[:, None] + 0.5 - cy
-    dx = np.arange(shape[1])[None, :] + 0.5 - cx
+    # No pixel farther away than this is inside: the others are not looked at.
+    reach = scale * math.exp(float(np.abs(sizes).sum())) * max(stretch, 1 / stretch)
+    rows, columns = (_within(c, reach, n) for c, n in zip((cy, cx), shape, strict=True))
+    dy = np.arange(rows.start, rows.stop)[:, None] + 0.5 - cy
+    dx = np.arange(columns.start, columns.stop)[None, :] + 0.5 - cx
     u = (dx * math.cos(turn) + dy * math.sin(turn)) / stretch
     v = (dy * math.cos(turn) - dx * math.sin(turn)) * stretch
-    inside = np.hypot(u, v) <= scale * np.exp(log_radius(np.arctan2(v, u)))
-    return np.asarray(inside)
+    away = np.hypot(u, v)
+    towards = np.asarray((u + 1j * v) / np.maximum(away, np.finfo(float).tiny), np.complex128)
+    inside = np.zeros(shape, bool)
+    inside[rows, columns] = away <= scale * np.exp(log_radius(towards))
+    return inside
+
+
+def _within(centre: float, reach: float, length: int) -> slice:
+    """Pixels of an axis whose middle is at most `reach` from `centre`, and a few more."""
+    first = min(max(math.floor(centre - reach), 0), length)
+    return slice(first, max(min(math.ceil(centre + reach) + 1, length), first))
 
 
 def random_hole(
@@ -133,23 +148,20 @@ def _box(rng: Rng, shape: tuple[int, int], area: float) -> BoolMask:
 def _brush(rng: Rng, shape: tuple[int, int], area: float) -> BoolMask:
     """Wander with a round brush until the stroke covers ``area`` pixels."""
     radius = max(1.5, 0.5 * math.sqrt(area / math.pi) * rng.uniform(0.4, 1.0))
-    spine = np.ones(shape, dtype=bool)
-    spot = rng.uniform((0, 0), shape)
-    heading = rng.uniform(0, 2 * np.pi)
-    length = 0.0
+    spine = np.zeros(shape, dtype=bool)
+    row, column = (float(each) for each in rng.uniform((0, 0), shape))
+    heading = float(rng.uniform(0, 2 * np.pi))
     # A stroke of this length covers about the area; the walk reflects at the edges.
-    while length < area / (2 * radius):
-        row, column = (int(min(max(v, 0), n - 1)) for v, n in zip(spot, shape, strict=True))
-        spine[row, column] = False
-        heading += rng.normal(0, 0.25)
-        step = np.array([math.sin(heading), math.cos(heading)])
-        if np.any(spot + step < 0) or np.any(spot + step >= shape):
+    for turn in rng.normal(0, 0.25, math.ceil(area / (2 * radius))).tolist():
+        spine[int(row), int(column)] = True
+        heading += turn
+        down, across = row + math.sin(heading), column + math.cos(heading)
+        if 0 <= down < shape[0] and 0 <= across < shape[1]:
+            row, column = down, across
+        else:
             heading += math.pi / 2
-            step = np.zeros(2)
-        spot = spot + step
-        length += 1.0
-    spine[int(spot[0]), int(spot[1])] = False
-    return np.asarray(ndimage.distance_transform_edt(spine) <= radius)
+    spine[int(row), int(column)] = True
+    return dilate(spine, radius)
 
 
 def _label_shaped(rng: Rng, labels: NDArray[np.integer], share: tuple[float, float]) -> BoolMask:

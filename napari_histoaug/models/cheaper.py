@@ -15,7 +15,9 @@ from torch.autograd.function import once_differentiable
 #: Positions of an image from which a doubling and the convolution after it are cheaper in one:
 #: used, and taught, which is done in batches. The size of a batch must not decide, since an image
 #: is to come out the same in any.
-_MANY_POSITIONS, _MANY_TAUGHT = 1024, 256
+_MANY_POSITIONS, _MANY_TAUGHT = 1024, 64
+#: Positions of an image below which PyTorch normalises a group after the other.
+_WALKED = 1024
 
 
 def _on_cpu(x: Tensor) -> bool:
@@ -42,7 +44,8 @@ class GroupNorm(nn.GroupNorm):
     """Group normalisation (Wu and He 2018) with a backward pass made for channels_last.
 
     PyTorch's walks through the few channels of each group, position by position; this one sums
-    all channels at once, as products of matrices.
+    all channels at once, as products of matrices. The forward pass of small maps in bfloat16,
+    for which PyTorch walks, too, sums them so as well.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -59,9 +62,12 @@ class _GroupNorm(torch.autograd.Function):
         ctx: Any, x: Tensor, groups: int, weight: Tensor | None, bias: Tensor | None, eps: float
     ) -> Tensor:
         batch, channels, height, width = x.shape
-        out, mean, rstd = torch.native_group_norm(
-            x, weight, bias, batch, channels, height * width, groups, eps
-        )
+        if x.dtype == torch.bfloat16 and height * width < _WALKED:
+            out, mean, rstd = _normalised(x, groups, weight, bias, eps)
+        else:
+            out, mean, rstd = torch.native_group_norm(
+                x, weight, bias, batch, channels, height * width, groups, eps
+            )
         ctx.save_for_backward(x, weight, mean, rstd)
         return out
 
@@ -92,6 +98,26 @@ class _GroupNorm(torch.autograd.Function):
             return into_x, None, None, None, None
         into_weight = ((along - total * mean) * rstd).sum(0).flatten()
         return into_x, None, into_weight, total.sum(0).flatten(), None
+
+
+def _normalised(
+    x: Tensor, groups: int, weight: Tensor | None, bias: Tensor | None, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Group normalisation of `x` with the mean and 1 / deviation (B, groups), all in float32."""
+    batch, channels, height, width = x.shape
+    each = (batch, groups, channels // groups)
+    count = each[2] * height * width
+    rows = _rows(x).float()
+    mean = rows.sum(1).view(each).sum(2) / count
+    rows = rows - mean[:, :, None].expand(each).reshape(batch, 1, channels)
+    rstd = ((rows * rows).sum(1).view(each).sum(2) / count + eps).rsqrt()
+    scale = rstd[:, :, None].expand(each).reshape(batch, 1, channels)
+    if weight is None or bias is None:
+        out = rows * scale
+    else:
+        out = torch.addcmul(bias.float(), rows, scale * weight.float())
+    out = out.to(x.dtype).view(batch, height, width, channels).permute(0, 3, 1, 2)
+    return out, mean, rstd
 
 
 def affine_between(x: Tensor, at_zero: Tensor, at_one: Tensor, share: Tensor) -> Tensor:
@@ -144,7 +170,7 @@ class _AffineBetween(torch.autograd.Function):
         scales = torch.bmm(weights, rows * _rows(x))
         into_zero, into_one = torch.cat([scales, shifts], 2).unbind(1)
         start, end = (_spread(each, x).chunk(2, dim=1)[0] for each in (at_zero, at_one))
-        into_x = torch.addcmul(grad * (1 + start), grad * share, end - start)
+        into_x = (grad * (1 + start)).addcmul_(grad * share, end - start)
         return into_x, into_zero.to(at_zero.dtype), into_one.to(at_one.dtype), None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import random
 import signal
 import socket
@@ -177,3 +178,31 @@ def test_two_processes_lose_as_one_with_the_doubled_batch(
     for name, tensor in left.items():
         if name.startswith(("model.", "average.")):
             torch.testing.assert_close(tensor, right[name], rtol=1e-3, atol=1e-5)
+
+
+FAULTS = """
+import resource
+import torch
+from napari_histoaug.learning.processes import keep_freed_memory
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(5):
+        torch.ones(40, 1 << 20)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+left = faults()
+assert keep_freed_memory()
+faults()
+print(left, faults())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told to")
+def test_memory_is_not_given_back_between_steps() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", FAULTS], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    left, kept = (int(count) for count in run.stdout.split())
+    assert left > 100
+    assert kept < left / 10

@@ -35,6 +35,16 @@ def test_without_roughness_and_elongation_it_is_a_circle_at_its_centre() -> None
     assert (hole != (np.hypot(y - 20, x - 40) <= 14)).sum() <= 2
 
 
+@pytest.mark.parametrize("centre", [(10.0, 12.5), (-9.0, 30.0), (200.0, 30.0)])
+def test_an_outline_over_the_edge_is_cut_there(centre: tuple[float, float]) -> None:
+    long = {"elongation": (3.0, 4.0), "roughness": 0.3}
+    hole = vessel_outline(np.random.default_rng(3), (50, 60), 20, centre, **long)
+    inside = (centre[0] + 250, centre[1] + 250)
+    whole = vessel_outline(np.random.default_rng(3), (500, 500), 20, inside, **long)
+    np.testing.assert_array_equal(hole, whole[250:300, 250:310])
+    assert whole.sum() == pytest.approx(np.pi * 20**2, rel=0.02)
+
+
 @pytest.mark.parametrize("shape", [(128, 128), (64, 200), (8, 8)])
 def test_shares_stay_within_bounds_and_use_them(shape: tuple[int, int]) -> None:
     rng = np.random.default_rng(11)
