@@ -112,6 +112,11 @@ def run_stage(config: StudyConfig, name: str, stop: Stopped) -> bool:
 
         split, _, cell = rest.partition("/")
         return score_cell(config, CellName.parse(cell), split)
+    return _run_whole(config, name, stop)
+
+
+def _run_whole(config: StudyConfig, name: str, stop: Stopped) -> bool:
+    """Run a stage that looks at all cells or pictures; returns whether anything was done."""
     if name == "winner":
         from napari_histoaug.study.choosing import choose_recipe
 

@@ -32,9 +32,11 @@ from napari_histoaug.study import cutting
 from napari_histoaug.study.config import StudyConfig
 from napari_histoaug.study.dividing import cases_of, filled_up, settled
 from napari_histoaug.study.errors import StudyError
+from napari_histoaug.study.networks import _tissue_of
 from napari_histoaug.study.preparing import label_map
 from napari_histoaug.study.script import run_all, run_stage
 from napari_histoaug.study.slides import SETS, SlidesConfig, listed_slides
+from napari_histoaug.study.stages import key_of
 
 SIDE, GLASS = 256, 1536  # of a field; where the glass begins, level-0 columns
 HEIGHT, WIDTH = 2048, 2560
@@ -277,6 +279,8 @@ def test_no_name_of_a_slide_or_a_person_is_anywhere(cut: StudyConfig, glass: Pat
 def test_the_study_goes_on_from_the_fields(cut: StudyConfig) -> None:
     assert run_stage(cut, "data", never)
     assert not run_stage(cut, "data", never)
+    # Other pixels, other networks, though outlines and names may be the same.
+    assert _tissue_of(settled(cut))["cut"] == key_of(cut.out / "extracted")
     splits = json.loads((cut.out / "splits.json").read_text())
     tissue = settled(cut).tissue
     for name in SETS:
