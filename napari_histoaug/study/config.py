@@ -101,6 +101,13 @@ class SegmenterConfig(Section):
         None, description="as train_segmentation.py takes them"
     )
     crop: int = Field(96, ge=32, multiple_of=32, description="side of an example, its pixels")
+    vessel_share: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="share of real examples centred on vessels; 0 takes tissue evenly, so that "
+        "vessels are as frequent as there, and nowhere in particular",
+    )
     start_steps: int = Field(
         0,
         ge=0,

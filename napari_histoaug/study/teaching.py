@@ -136,6 +136,7 @@ def start_training(config: StudyConfig, seed: int, part: Path) -> SegmentationTr
             classes=(t.label,),
             mpp=t.mpp * s.coarse,
             crop=s.crop,
+            vessel_share=s.vessel_share,
         ),
         loop=LoopConfig(
             out=part / TRAINING,
