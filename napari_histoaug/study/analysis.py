@@ -6,8 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from napari_histoaug.study.cells import REAL, Arm, Cell, by_arm
-from napari_histoaug.study.statistics import Spread, area_under_curve, difference, over_seeds
+from napari_histoaug.study.cells import REAL, Arm, Cell, by_arm, total
+from napari_histoaug.study.statistics import (
+    FIGURES,
+    Spread,
+    area_under_curve,
+    difference,
+    over_seeds,
+)
 
 WITHIN = "within what the seeds alone do"
 
@@ -29,6 +35,7 @@ def analysis(cells: Sequence[Cell], arm: Arm, *, draws: int = 2000) -> list[str]
         _cases(ours, real),
         _ranking(ours, real),
         _threshold(ours, real),
+        _seeds(ours, real),
         _choice(validation.get(arm, ()), validation.get((REAL, 0), ()), ours, real, draws),
     ]
     return [sentence for sentence in found if sentence]
@@ -85,6 +92,25 @@ def _threshold(ours: Sequence[Cell], real: Sequence[Cell]) -> str:
         return ""
     told = [", ".join(f"{t:.3g}" for t in each) for each in of]
     return f"Thresholds chosen on validation: {told[0]}; for real tissue alone {told[1]}."
+
+
+def _seeds(ours: Sequence[Cell], real: Sequence[Cell]) -> str:
+    """Changes within each seed, whose cells may share a start; the verdict does not pair them."""
+    before = {cell.seed: cell for cell in real}
+    pairs = [(cell, before[cell.seed]) for cell in ours if cell.seed in before]
+    parts = []
+    for figure in FIGURES:
+        values = [[getattr(total(c.cases.values()), figure) for c in pair] for pair in pairs]
+        if values and all(v is not None for pair in values for v in pair):
+            changes = ", ".join(f"{after - ahead:+.3f}" for after, ahead in values)
+            parts.append(f"{figure} {changes}")
+    if not parts:
+        return ""
+    return (
+        f"Seed by seed: {'; '.join(parts)}. Cells of a seed go on from one start where the study "
+        "has shared ones, so seeds differ by more than the cells of each; what rose or fell above "
+        "is judged without pairing them."
+    )
 
 
 def _choice(
