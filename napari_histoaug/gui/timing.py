@@ -85,7 +85,9 @@ class Timing:
             return text
         # a region is made in windows as large as a patch of the training
         unit = "patch" if settings.purpose == "synthesise" else "hole"
-        return f"{text}, {seconds_said(pace.seconds(count))} a {unit}"
+        # what is taken away gives way to tissue of no class, nearly always
+        plain = settings.purpose in ("remove", "restore")
+        return f"{text}, {seconds_said(pace.seconds(count, plain=plain))} a {unit}"
 
     def _found(self, key: tuple[str | None, str], pace: Any, default: int | None) -> None:
         self._paces[key] = pace

@@ -188,7 +188,7 @@ def test_the_wait_is_told_before_the_start(qtbot, desk_class, slide_path, networ
         network.inpaint,
         engine.inpaint_many,
         engine.synthesize,
-        measure=lambda generator: Pace(0.25, 1.0),
+        measure=lambda generator: Pace(0.25, 0.125, 1.0),
     )
     viewer = ViewerModel()
     arrays, options, _ = slide_layer(slide_path)
@@ -206,6 +206,10 @@ def test_the_wait_is_told_before_the_start(qtbot, desk_class, slide_path, networ
     desk.look_at(350, 450)
     desk.paint_here()
     qtbot.waitUntil(lambda: "about 6 s a hole" in panel.estimate.text(), timeout=20_000)
+    for purpose in ("remove", "restore"):
+        widget.controller.settings.purpose = purpose
+        widget.controller.changed.emit()
+        assert "20 evaluations, about 4 s a hole" in panel.estimate.text()  # 3.5, unguided
     widget.controller.close()
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from napari_histoaug.edits import EditRecord, EditStore
-from napari_histoaug.generation import GenerationError, inpaint, load_generator, synthesize
+from napari_histoaug.generation import GenerationError, inpaint, load_generator, pace, synthesize
 from napari_histoaug.generation.pace import measure_pace
 from napari_histoaug.generation.replay import join_region, replay, values_for
 from napari_histoaug.slides import Slide, open_slide
@@ -96,6 +97,23 @@ def test_other_pixels_and_other_models_are_told(store, generator):
 
 
 def test_the_pace_is_measured(generator):
-    pace = measure_pace(generator)
-    assert pace.evaluation > 0
-    assert pace.seconds(20) > pace.seconds(10) >= 10 * pace.evaluation
+    found = measure_pace(generator)
+    assert found.evaluation > 0
+    assert found.plain > 0
+    assert found.seconds(20) > found.seconds(10) >= 10 * found.evaluation
+
+
+@pytest.mark.parametrize(("guidance", "evaluation"), [(2.0, 2), (1.0, 1)])
+def test_a_hole_without_a_class_is_timed_without_guidance(
+    generator, guidance, evaluation, monkeypatch
+):
+    index = generator.index
+    sampling = index.sampling.model_copy(update={"guidance": guidance})
+    generator = replace(generator, index=index.model_copy(update={"sampling": sampling}))
+    # A clock that counts the rows that the network has seen.
+    rows = []
+    generator.unet.register_forward_pre_hook(lambda unet, given: rows.append(len(given[0])))
+    monkeypatch.setattr(pace.time, "perf_counter", lambda: float(sum(rows)))
+    found = measure_pace(generator)
+    assert (found.evaluation, found.plain) == (evaluation, 1)
+    assert found.seconds(7, plain=True) == found.around + 7
