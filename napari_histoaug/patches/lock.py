@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from napari_histoaug.patches.errors import PatchError
-from napari_histoaug.patches.staging import begin_staging, end_staging
+from napari_histoaug.patches.staging import begin_staging, end_staging, staging_folder
 from napari_histoaug.slides.exclusive import exclusive
 
 #: Seconds between two signs of life, and after how long without one a run on another machine is
@@ -31,6 +31,8 @@ class RunLock:
     ----------
     token : str
         Names the run.
+    staging : Path
+        Folder in which the run stages what it writes.
     lost : bool
         Whether another run has taken the lock.
 
@@ -45,6 +47,7 @@ class RunLock:
         self._guard = folder / "run.guard"
         self._work = folder / "work"
         self.token = uuid.uuid4().hex
+        self.staging = staging_folder(self._work, self.token)
         self._heartbeat, self._stale = heartbeat, stale
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)

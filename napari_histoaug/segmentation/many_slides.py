@@ -1,12 +1,15 @@
-"""Predicting many slides: each whole, in turn or on several processes; killed and resumed."""
+"""Predicting many slides: each whole, in turn or on several processes; killed and resumed.
+
+One run at a time works in a folder. Outlines and table come to their place through the staging
+folder of the run (:mod:`~napari_histoaug.patches.staging`); a prediction has a lock of its own.
+"""
 
 from __future__ import annotations
 
 import csv
 import functools
 import io
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +19,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from napari_histoaug.annotations import ClassTable, export_for_qupath
 from napari_histoaug.errors import HistoaugError
 from napari_histoaug.patches.jobs import SlideJob, list_slides
+from napari_histoaug.patches.lock import RunLock
 from napari_histoaug.patches.run import Outcome, Pool
+from napari_histoaug.patches.staging import whole, write_text
 from napari_histoaug.segmentation.polygons import outline_labels
 from napari_histoaug.segmentation.prediction_store import CLASSES, PredictionStore
 from napari_histoaug.segmentation.segmenter import Segmenter, load_segmenter
@@ -103,7 +108,11 @@ def find_on_slide(
 
 
 def write_outlines(
-    store: PredictionStore, slide: Slide, path: Path, least_area: float = 0.0
+    store: PredictionStore,
+    slide: Slide,
+    path: Path,
+    least_area: float = 0.0,
+    staging: Path | None = None,
 ) -> list[str]:
     """Write a prediction as QuPath annotations, whole or not at all.
 
@@ -111,11 +120,18 @@ def write_outlines(
     ----------
     least_area : float
         Of an outline, in square micrometres (square level-0 pixels without a pixel size).
+    staging : Path, optional
+        Folder in which the run stages what it writes.
 
     Returns
     -------
     list of str
         What was changed for QuPath.
+
+    Raises
+    ------
+    PatchError
+        When the file cannot be written, or the run was shut out.
     """
     classes, spacing = store.facts["classes"], store.facts["level_0_pixels_per_pixel"]
     table = ClassTable.from_names(classes)
@@ -127,13 +143,11 @@ def write_outlines(
         (spacing[0], spacing[1]),
         least_area / pixel,
     )
-    temporary = path.with_name(f".{path.name}.part.geojson")
-    notes = export_for_qupath(document, temporary, table, slide)
-    os.replace(temporary, path)
-    return notes
+    with whole(path, staging) as part:
+        return export_for_qupath(document, part, table, slide)
 
 
-def predict_one(job: SlideJob, config: PredictConfig) -> Outcome:
+def predict_one(job: SlideJob, config: PredictConfig, staging: Path) -> Outcome:
     """Predict a slide and outline what was found; what a user can cause is a sentence."""
     try:
         segmenter = _loaded(config.segmenter, _device_here(config.device))
@@ -143,7 +157,7 @@ def predict_one(job: SlideJob, config: PredictConfig) -> Outcome:
                 segmenter, slide, store_path, tissue=config.tissue, batch=config.batch
             )
             if config.outlines and not outline_path.is_file():
-                write_outlines(store, slide, outline_path, config.least_area)
+                write_outlines(store, slide, outline_path, config.least_area, staging)
     except (HistoaugError, OSError) as error:
         return Outcome(problem=str(error))
     return Outcome()
@@ -166,26 +180,39 @@ def predict_many(
     -------
     list of SlideResult
         In the order of the list; the same is in ``slides.csv``, without names.
+
+    Raises
+    ------
+    HistoaugError
+        When the slides or the segmenter cannot be found, or another run holds the folder.
     """
     jobs = list_slides(config.slides)
     # A segmenter that does not load is one sentence, not one a slide.
     load_segmenter(config.segmenter, "cpu")
-    config.out.mkdir(parents=True, exist_ok=True)
-    waiting = iter(jobs)
     found: dict[str, SlideResult] = {}
-    running = 0
-    while len(found) < len(jobs):
-        while running <= pool.width and (job := next(waiting, None)) is not None:
-            pool.start(job, predict_one, job, config)
-            running += 1
-        job, outcome = pool.next()
-        running -= 1
-        result = _result(job, outcome.problem, config)
-        found[job.source] = result
-        damage = f", {result.failed_tiles} tiles unreadable" if result.failed_tiles else ""
-        say(f"{len(found)}/{len(jobs)} {job.path.name}: {result.problem or 'done'}{damage}")
-        _write_table(config.out, [found[j.source] for j in jobs if j.source in found])
+    with RunLock(config.out.resolve()) as lock:
+        for job, outcome in _outcomes(jobs, config, pool, lock):
+            result = _result(job, outcome.problem, config)
+            found[job.source] = result
+            damage = f", {result.failed_tiles} tiles unreadable" if result.failed_tiles else ""
+            say(f"{len(found)}/{len(jobs)} {job.path.name}: {result.problem or 'done'}{damage}")
+            so_far = [found[j.source] for j in jobs if j.source in found]
+            write_text(config.out / TABLE, _table(so_far), lock.staging)
     return [found[job.source] for job in jobs]
+
+
+def _outcomes(
+    jobs: Sequence[SlideJob], config: PredictConfig, pool: Pool, lock: RunLock
+) -> Iterator[tuple[SlideJob, Outcome]]:
+    """Predict every slide, a few more at a time than there are workers."""
+    waiting, running = iter(jobs), 0
+    for _ in jobs:
+        while running <= pool.width and (job := next(waiting, None)) is not None:
+            pool.start(job, predict_one, job, config, lock.staging)
+            running += 1
+        lock.check()
+        yield pool.next()
+        running -= 1
 
 
 def workers_for(config: PredictConfig) -> int:
@@ -222,13 +249,11 @@ def _result(job: SlideJob, problem: str | None, config: PredictConfig) -> SlideR
     return SlideResult(job, None, len(facts["failed_tiles"]))
 
 
-def _write_table(folder: Path, results: list[SlideResult]) -> None:
+def _table(results: list[SlideResult]) -> str:
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
     for job, problem, failed in results:
         reason = job.without_names(problem) if problem else ""
         writer.writerow([job.source, "failed" if problem else "done", failed, reason])
-    temporary = folder / f"{TABLE}.part"
-    temporary.write_text(text.getvalue(), "utf-8")
-    os.replace(temporary, folder / TABLE)
+    return text.getvalue()

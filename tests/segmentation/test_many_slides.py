@@ -13,10 +13,13 @@ import yaml
 
 from napari_histoaug.annotations import read_geojson
 from napari_histoaug.cli import main
+from napari_histoaug.learning.config_files import load_config
 from napari_histoaug.models import SegmentationUNet, SegmentationUNetConfig
 from napari_histoaug.models.segmenter_folder import SegmenterIndex, save_segmenter
-from napari_histoaug.segmentation import PredictionStore, load_segmenter
-from napari_histoaug.segmentation.many_slides import find_on_slide, workers_for
+from napari_histoaug.patches.jobs import list_slides
+from napari_histoaug.patches.lock import RunLock
+from napari_histoaug.segmentation import PredictionStore, load_segmenter, many_slides
+from napari_histoaug.segmentation.many_slides import find_on_slide, predict_one, workers_for
 from napari_histoaug.segmentation.predicting import PredictConfig, predict_slides
 from napari_histoaug.segmentation.prediction_store import CLASSES
 from napari_histoaug.segmentation.tissue_windows import tissue_windows
@@ -88,6 +91,60 @@ def test_a_list_with_a_broken_slide(segmenter_folder, tmp_path, capsys, monkeypa
         lambda *a, **k: pytest.fail("again"),
     )
     assert predict_slides(["--config", str(config), "--workers", "0"]) == 1
+
+
+@pytest.fixture
+def command(segmenter_folder, tmp_path) -> list[str]:
+    """Of a run over one slide, writing to ``out``."""
+    slides = tmp_path / "slides"
+    slides.mkdir()
+    half_glass(slides / "half.tif")
+    config = tmp_path / "predict.yaml"
+    settings = {"slides": slides, "out": tmp_path / "out", "segmenter": segmenter_folder}
+    config.write_text(yaml.safe_dump({name: str(path) for name, path in settings.items()}))
+    return ["--config", str(config), "--workers", "0"]
+
+
+def test_a_second_run_in_the_folder_is_refused(command, tmp_path, capsys) -> None:
+    out = tmp_path / "out"
+    with RunLock(out):
+        before = sorted(out.rglob("*"))
+        assert predict_slides(command) == 2
+        assert sorted(out.rglob("*")) == before
+    said = capsys.readouterr().err
+    assert f"{out} is being written by the process" in said
+    assert "Traceback" not in said
+    assert predict_slides(command) == 0
+
+
+def test_a_run_that_dies_leaves_nothing_that_looks_finished(command, tmp_path, monkeypatch) -> None:
+    def dies(document, path, *args):
+        Path(path).write_text('{"type": "FeatureColl')
+        raise KeyboardInterrupt
+
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(many_slides, "export_for_qupath", dies)
+        assert predict_slides(command) == 130
+    assert not list(out.rglob("*.geojson"))
+    assert not (out / "slides.csv").exists()
+    assert predict_slides(command) == 0
+    names = {path.name for path in out.iterdir()}
+    (store,) = out.glob("*.zarr")
+    made = {store.name, f"{store.name}.lock", f"{store.stem}.geojson", "slides.csv"}
+    assert names == made | {"run.guard", "work"}
+    assert not list((out / "work").iterdir())
+    read_geojson(out / f"{store.stem}.geojson")
+
+
+def test_what_outlives_its_run_writes_nothing(command, tmp_path) -> None:
+    out = tmp_path / "out"
+    config = load_config(PredictConfig, Path(command[1]), [])
+    (job,) = list_slides(config.slides)
+    with RunLock(out) as old:
+        pass
+    assert predict_one(job, config, old.staging).problem
+    assert not list(out.rglob("*.geojson"))
 
 
 def test_one_process_a_gpu_unless_told_otherwise(monkeypatch) -> None:
