@@ -20,6 +20,9 @@ from napari_histoaug.cli.training import generate, train_app
 from napari_histoaug.errors import HistoaugError
 
 if TYPE_CHECKING:
+    import shapely
+
+    from napari_histoaug.cli.filling import Filling
     from napari_histoaug.generation import Generator
 
 app = typer.Typer(
@@ -75,6 +78,15 @@ Steps = Annotated[int | None, typer.Option(min=1, help="Sampler steps; the model
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same pixels.")]
 PixelSize = Annotated[
     float | None, typer.Option(min=0.01, help="Micrometres per pixel, if the file does not say.")
+]
+Donors = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of donors (histoaug donors) to start from; bundled: the packaged vessels."
+    ),
+]
+Strength = Annotated[
+    float, typer.Option(min=0.01, max=1, help="How far a donor is noised: 1 forgets it.")
 ]
 Frame = Annotated[
     str | None,
@@ -154,15 +166,8 @@ def inpaint(
     model: Model = None,
     device: Device = "auto",
     mpp: PixelSize = None,
-    donors: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of donors (histoaug donors) to start from; bundled: the packaged vessels."
-        ),
-    ] = None,
-    strength: Annotated[
-        float, typer.Option(min=0.01, max=1, help="How far a donor is noised: 1 forgets it.")
-    ] = 0.5,
+    donors: Donors = None,
+    strength: Strength = 0.5,
     compiled: Compile = False,
     accept: Annotated[
         bool, typer.Option("--accept/--no-accept", help="Keep the result beside the slide.")
@@ -195,17 +200,20 @@ def inpaint(
                 typer.echo(f"The slide states no pixel size; {y} x {x} µm is taken.", err=True)
             way = str(preset or method)
             work = Filling(opened, store, generator, label, way, steps, bank, strength)
-            for index, area in enumerate(areas):
-                # Two vessels of one file shall not be twins.
-                _say(work.fill(area, seed + index, StepLine(index, len(areas))))
-            if not work.fills:
-                raise HistoaugError(
-                    f"The outlines of {mask.name} are smaller than a pixel; draw larger ones."
-                )
+            _fill_all(work, areas, seed, mask.name)
             if accept:
                 work.accept()
             write_fills(out, work, accepted=accept)
     typer.echo(f"{len(work.fills)} filled; see {out}")
+
+
+def _fill_all(work: Filling, areas: Sequence[shapely.Polygon], seed: int, name: str) -> None:
+    """Fill the areas of a file of that name, one after the other."""
+    for index, area in enumerate(areas):
+        # Two vessels of one file shall not be twins.
+        _say(work.fill(area, seed + index, StepLine(index, len(areas))))
+    if not work.fills:
+        raise HistoaugError(f"The outlines of {name} are smaller than a pixel; draw larger ones.")
 
 
 @app.command()

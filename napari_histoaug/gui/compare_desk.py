@@ -16,10 +16,11 @@ from napari_histoaug.gui.comparing import Comparing
 from napari_histoaug.gui.correcting import Correcting
 from napari_histoaug.gui.figures import LiveFigures
 from napari_histoaug.gui.finding import Finding
-from napari_histoaug.gui.job_desk import JobDesk, explained
+from napari_histoaug.gui.job_desk import explained
 from napari_histoaug.gui.reasons import NO_SLIDE
 from napari_histoaug.gui.region import Region
-from napari_histoaug.gui.session import SlideSession, session_of
+from napari_histoaug.gui.session import session_of
+from napari_histoaug.gui.slide_desk import SlideDesk
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from napari_histoaug.gui.geometry import Box
 
 
-class CompareDesk(JobDesk):
+class CompareDesk(SlideDesk):
     """Everything that *Find and compare* can do, and what stands in the way.
 
     Parameters
@@ -54,11 +55,8 @@ class CompareDesk(JobDesk):
     def __init__(
         self, viewer: ViewerModel, load_segmenter: Callable[..., Any] | None = None
     ) -> None:
-        super().__init__()
-        # napari hands plugins a proxy whose layers are never the same objects twice
-        self.viewer = viewer = getattr(viewer, "__wrapped__", viewer)
-        self._slide_layer: Image | None = None
-        self._closed = False
+        super().__init__(viewer)
+        viewer = self.viewer
         self.region = Region(viewer)
         self.region.changed.connect(self.changed.emit)
         self.finding: Finding = Finding(self, load_segmenter)
@@ -71,23 +69,6 @@ class CompareDesk(JobDesk):
         viewer.layers.events.removed.connect(self._on_layers)
         viewer.layers.selection.events.active.connect(self._on_layers)
         self._on_layers()
-
-    @property
-    def slide_layer(self) -> Image | None:
-        """The layer of the slide worked on: the one selected last, else the last one."""
-        return self._slide_layer
-
-    @property
-    def session(self) -> SlideSession | None:
-        """The open slide of :attr:`slide_layer`."""
-        return session_of(self._slide_layer)
-
-    def needed_slide(self) -> tuple[Image, SlideSession]:
-        """The slide worked on, or an error that asks for one."""
-        layer, session = self._slide_layer, self.session
-        if layer is None or session is None:
-            raise HistoaugError(NO_SLIDE)
-        return layer, session
 
     # ---- what stands in the way ----------------------------------------------------------------
 

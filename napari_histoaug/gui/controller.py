@@ -13,22 +13,22 @@ from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error, show_info, show_warning
 
-from napari_histoaug.errors import HistoaugError
 from napari_histoaug.gui import whereabouts, work
 from napari_histoaug.gui.actions import Keys
 from napari_histoaug.gui.arrangement import arrange, show_scale_bar
 from napari_histoaug.gui.canvas import PaintCanvas
 from napari_histoaug.gui.engine import Engine
 from napari_histoaug.gui.exporting import Exporting
-from napari_histoaug.gui.job_desk import JobDesk, explained
+from napari_histoaug.gui.job_desk import explained
 from napari_histoaug.gui.jobs import JobCallbacks
 from napari_histoaug.gui.making import Making
 from napari_histoaug.gui.overview import Overview
 from napari_histoaug.gui.painting import Painting
 from napari_histoaug.gui.proposal import Proposal
-from napari_histoaug.gui.reasons import NO_SLIDE, Reasons
+from napari_histoaug.gui.reasons import Reasons
 from napari_histoaug.gui.reviewing import Reviewing
 from napari_histoaug.gui.session import SlideSession, session_of
+from napari_histoaug.gui.slide_desk import SlideDesk
 from napari_histoaug.gui.synthetic_mark import SyntheticMark
 from napari_histoaug.gui.tasks import Settings
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from napari_histoaug.annotations import ClassTable
 
 
-class Controller(JobDesk):
+class Controller(SlideDesk):
     """Everything the user can do, and what stands in the way.
 
     Parameters
@@ -84,9 +84,8 @@ class Controller(JobDesk):
     ) -> None:
         from napari_histoaug.annotations import ClassTable
 
-        super().__init__()
-        # napari hands plugins a proxy whose layers are never the same objects twice
-        self.viewer = viewer = getattr(viewer, "__wrapped__", viewer)
+        super().__init__(viewer)
+        viewer = self.viewer
         self.classes = classes or ClassTable.preset("breast")
         self.settings = Settings(label=self.classes.names[0])
         self.folder = ""
@@ -95,7 +94,6 @@ class Controller(JobDesk):
             engine = Engine.of(load_generator, inpaint)
         engine = engine or Engine.packaged()
         self.shelf = work.GeneratorShelf(engine.load_generator)
-        self._slide_layer: Image | None = None
         self.painting = Painting(viewer, lambda sentence: self.tell(sentence, show_warning))
         self.painting.changed.connect(self.changed.emit)
         self.why_not: Reasons = Reasons(self)
@@ -105,7 +103,6 @@ class Controller(JobDesk):
         self.mark = SyntheticMark(self)
         self.exporting: Exporting = Exporting(self)
         self._keys = Keys(self)
-        self._closed = False
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_removed)
         viewer.layers.selection.events.active.connect(self._on_active)
@@ -134,18 +131,6 @@ class Controller(JobDesk):
         self._slide_layer = layer
         self._use_slide()
         self.changed.emit()
-
-    @property
-    def session(self) -> SlideSession | None:
-        """The open slide of :attr:`slide_layer`."""
-        return session_of(self._slide_layer)
-
-    def needed_slide(self) -> tuple[Image, SlideSession]:
-        """The slide worked on, or an error that asks for one."""
-        layer, session = self._slide_layer, self.session
-        if layer is None or session is None:
-            raise HistoaugError(NO_SLIDE)
-        return layer, session
 
     # ---- paint -------------------------------------------------------------------------------
 
