@@ -18,6 +18,7 @@ Mpp = float | tuple[float, float]
 
 RING = 48  # px around a hole in which the stain to match is measured
 ALIKE = 12  # donors that suit a hole best, among which a seed chooses
+WEIGHTS = 2.0, 1.0  # of size and form: scaling blurs a vessel or makes its nuclei too small
 FEW = 3  # of a small bank; else a quarter of it
 SIZES = 0.5, 2.0  # how far a donor may be shrunk or enlarged, besides its pixel size
 BENT = 0.75, 1.35  # how far its radius may be changed to follow the hole's outline
@@ -65,7 +66,7 @@ def _unlike(donors: Sequence[Donor], hole: Bool, mpp: Mpp | None, image: Image |
     wanted = _form(hole, pixel)
     known = mpp is not None
     forms = [_form(d.mask, np.array(d.mpp) if known and d.mpp else pixel) for d in donors]
-    unlike = np.square(np.array(forms) - wanted).sum(1)
+    unlike = np.square((np.array(forms) - wanted) * WEIGHTS).sum(1)
     stain = None if image is None else mean_stain(image, _ring(hole))
     if stain is not None:
         for i, donor in enumerate(donors):
@@ -221,14 +222,16 @@ def match_stain(donor: Donor, image: Image, ring: Bool) -> Image:
         return donor.image
     glass, here = _glass(donor.image), _glass(image)
     if glass is None or here is None:
-        glass = here = np.zeros(3)
+        glass = here = 0.0
     factor = np.clip((wanted - here) / (own - glass), *STAINED)
     return from_density(((density(donor.image) - glass) * factor + here).astype(np.float32))
 
 
-def _glass(image: Image) -> Float | None:
-    """Optical density (3,) of glass, from the lightest pixels; None where no glass is seen."""
-    densities = density(image).reshape(-1, 3)
-    lightest = densities.mean(1) <= np.percentile(densities.mean(1), LIGHTEST)
-    glass = np.median(densities[lightest], axis=0).astype(np.float64)
-    return glass if glass.mean() < PALE else None
+def _glass(image: Image) -> float | None:
+    """Optical density of glass, from the lightest pixels; None where no glass is seen.
+
+    Of all channels together: the few lightest pixels of dense tissue have the hue of its edges.
+    """
+    grey = density(image).mean(-1)
+    glass = float(np.median(grey[grey <= np.percentile(grey, LIGHTEST)]))
+    return glass if glass < PALE else None
