@@ -13,7 +13,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as Pillow
 
-from napari_histoaug.evaluation.fills import filled, filled_by_all, inpaint_from, inpaint_with
+from napari_histoaug.evaluation.fills import (
+    STRENGTH,
+    filled,
+    filled_by_all,
+    inpaint_from,
+    inpaint_with,
+)
 from napari_histoaug.evaluation.held_out import HeldOutHole, held_out_holes
 from napari_histoaug.evaluation.plain_answers import (
     Fill,
@@ -177,8 +183,10 @@ def _scores(
     halves = kernel_interval(real[::2], real[1::2], draws=200, seed=0)
     table["nothing (as it was)"]["kid"] = asdict(halves)
     for name, score in table.items():
-        if name in WAYS:
-            score["evaluations"] = Way.of(generator, name).evaluations(generator)
+        way, _, start = name.partition(", ")
+        if way in WAYS:
+            strength = STRENGTH if start else 1.0
+            score["evaluations"] = Way.of(generator, way).evaluations(generator, strength)
     return table
 
 
