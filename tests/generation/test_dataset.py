@@ -225,7 +225,7 @@ def test_pairs_start_from_real_vessels_and_say_which(
     for path in (tmp_path / "made" / "rows").iterdir():
         row = json.loads(path.read_text())
         assert row["donors"] in known
-        assert row["strength"] == 0.6
+        assert row["strength"] == 0.25
     assert generate_dataset([*command, "count=2"]) == 2
 
 
