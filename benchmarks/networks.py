@@ -27,11 +27,10 @@ from torch import Tensor, nn
 from napari_histoaug.generation import Generator, inpaint, load_generator
 from napari_histoaug.generation.device import autocast
 from napari_histoaug.generation.donor_fit import choose
-from napari_histoaug.generation.donors import BUNDLED, Donor, read_donors
+from napari_histoaug.generation.donors import BUNDLED, STRENGTH, Donor, read_donors
 from napari_histoaug.models import PRESETS, SpadeUNet, channels_last
 
 REPEATS = 5
-STRENGTH = 0.25  # how far the window noises a real vessel
 SIZES = {"thesis-90m": (3, 256), "latent": (4, 64)}
 # The thesis's widths, two blocks a level as is diffusers' default, narrowed at the bottom to 90 M.
 PEER_WIDTHS, PEER_BLOCKS = (64, 128, 256, 496, 496), 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import json
 import os
 import re
@@ -638,3 +639,14 @@ def test_broken_features_stop_a_command_unless_skipped(tmp_path, capsys, make_py
     assert "Feature 1" in said
     assert "--skip-bad" in said
     assert not (tmp_path / "out").exists()
+
+
+def test_window_command_and_library_noise_a_donor_alike() -> None:
+    from napari_histoaug.cli.commands import inpaint as command
+    from napari_histoaug.generation import inpaint
+    from napari_histoaug.generation.donors import STRENGTH
+    from napari_histoaug.gui.tasks import Settings
+
+    assert inspect.signature(command).parameters["strength"].default == STRENGTH
+    assert inspect.signature(inpaint).parameters["strength"].default == STRENGTH
+    assert Settings().strength == STRENGTH

@@ -167,7 +167,7 @@ def inpaint(
     device: Device = "auto",
     mpp: PixelSize = None,
     donors: Donors = None,
-    strength: Strength = 0.5,
+    strength: Strength = 0.25,
     compiled: Compile = False,
     accept: Annotated[
         bool, typer.Option("--accept/--no-accept", help="Keep the result beside the slide.")

@@ -47,7 +47,7 @@ class Filling:
         method: str,
         steps: int | None,
         donors: Sequence[Donor] = (),
-        strength: float = 0.5,
+        strength: float = 0.25,
     ) -> None:
         self.slide, self.store, self.generator = slide, store, generator
         self.label, self.method, self.steps = label, method, steps

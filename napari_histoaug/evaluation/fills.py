@@ -14,12 +14,10 @@ from napari_histoaug.evaluation.held_out import HeldOutHole
 from napari_histoaug.evaluation.plain_answers import Fill
 from napari_histoaug.generation import Generator, inpaint
 from napari_histoaug.generation.donor_fit import choose
-from napari_histoaug.generation.donors import Donor
+from napari_histoaug.generation.donors import STRENGTH, Donor
 
 Image = npt.NDArray[np.uint8]
 Say = Callable[[str], None]
-
-STRENGTH = 0.25  # how far a donor is noised; the window's own setting
 
 
 def inpaint_with(generator: Generator, **options: object) -> Fill:

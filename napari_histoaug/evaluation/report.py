@@ -13,13 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as Pillow
 
-from napari_histoaug.evaluation.fills import (
-    STRENGTH,
-    filled,
-    filled_by_all,
-    inpaint_from,
-    inpaint_with,
-)
+from napari_histoaug.evaluation.fills import filled, filled_by_all, inpaint_from, inpaint_with
 from napari_histoaug.evaluation.held_out import HeldOutHole, held_out_holes
 from napari_histoaug.evaluation.plain_answers import (
     Fill,
@@ -46,7 +40,7 @@ from napari_histoaug.evaluation.whole_patches import (
     patches_of,
 )
 from napari_histoaug.generation import Generator, load_generator
-from napari_histoaug.generation.donors import BUNDLED, read_donors
+from napari_histoaug.generation.donors import BUNDLED, STRENGTH, read_donors
 from napari_histoaug.metrics import confusion
 from napari_histoaug.metrics.extractors import Extractor, efficientnet_lite1
 from napari_histoaug.metrics.perceptual import choose_lpips

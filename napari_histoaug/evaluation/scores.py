@@ -82,7 +82,7 @@ def score_fill(
     extractor : Extractor
         Never the network used as a training loss.
     lpips : callable, optional
-        Neither.
+        Its network is not that of a training loss either.
     """
     items = items[: len(images)]
     features = crop_features(items, images, extractor)
@@ -131,9 +131,7 @@ def kernel_interval(real: Features, made: Features, *, draws: int, seed: int) ->
         )
         for _ in range(draws)
     ]
-    # Half of a set without repetition varies as the whole set does (delete-half jackknife).
-    low, high = np.percentile(np.array(found) - np.mean(found), [2.5, 97.5])
-    return Range(value, float(value + low), float(value + high))
+    return _around(value, found)
 
 
 def kernel_difference(
@@ -161,7 +159,15 @@ def kernel_difference(
         found.append(
             kernel_distance(real[rows], first[holes]) - kernel_distance(real[rows], second[holes])
         )
-    low, high = np.percentile(np.array(found) - np.mean(found), [2.5, 97.5])
+    return _around(value, found)
+
+
+def _around(value: float, of_halves: Sequence[float]) -> Range:
+    """A figure with the 95 % interval that those of halves of its sets give.
+
+    Half of a set without repetition varies as the whole set does (delete-half jackknife).
+    """
+    low, high = np.percentile(np.array(of_halves) - np.mean(of_halves), [2.5, 97.5])
     return Range(value, float(value + low), float(value + high))
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from napari_histoaug.generation.donors import STRENGTH
 from napari_histoaug.learning.config import Section
 
 
@@ -60,7 +61,7 @@ class DatasetConfig(Section):
     donors: Path | None = Field(
         None, description="folder of real vessels to start from; histoaug donors makes one"
     )
-    strength: float = Field(0.25, gt=0, le=1, description="how far a donor is noised")
+    strength: float = Field(STRENGTH, gt=0, le=1, description="how far a donor is noised")
     model: str | None = Field(None, description="name or folder; the bundled one if omitted")
     data_set: str | None = Field(
         None, description="of those the model was taught on, the one whose look is wanted"

@@ -26,6 +26,7 @@ MARGIN = 32  # px of tissue kept around a donor: where its stain is measured
 BUNDLED = Path(__file__).parents[1] / "models" / "donors"
 
 LEAST = 64  # px; smaller vessels are no donors, and fewer pixels have no stain
+STRENGTH = 0.25  # how far a donor is noised: nearly all of its detail stays
 PALE = 0.15  # optical density; what is below it is glass, fat, or an empty lumen
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from napari_histoaug.generation.donors import Donor
+from napari_histoaug.generation.donors import STRENGTH, Donor
 from napari_histoaug.generation.generator import GenerationError, Generator
 from napari_histoaug.generation.methods import Way
 from napari_histoaug.generation.previews import Preview, Previews
@@ -71,7 +71,7 @@ def inpaint(
     seed: int = 0,
     *,
     donor: Donor | None = None,
-    strength: float = 0.5,
+    strength: float = STRENGTH,
     progress: Progress | None = None,
     cancelled: Cancelled | None = None,
     preview: Preview | None = None,
@@ -144,7 +144,7 @@ def inpaint_many(
     seeds: Sequence[int] | None = None,
     *,
     donors: Sequence[Donor] | None = None,
-    strength: float = 0.5,
+    strength: float = STRENGTH,
     batch: int = 8,
     progress: Progress | None = None,
     cancelled: Cancelled | None = None,

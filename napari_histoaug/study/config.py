@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from napari_histoaug.generation.dataset_config import DatasetConfig, PlacingConfig, SourceConfig
+from napari_histoaug.generation.donors import STRENGTH
 from napari_histoaug.learning.config import Section
 from napari_histoaug.models import ObjectClassifierConfig, SegmentationUNetConfig
 from napari_histoaug.selection.config import SelectionConfig
@@ -65,7 +66,7 @@ class PoolsConfig(Section):
     )
     method: str = "turbo"
     steps: int | None = Field(None, ge=1)
-    strength: float = Field(0.25, gt=0, le=1, description="how far a donor is noised")
+    strength: float = Field(STRENGTH, gt=0, le=1, description="how far a donor is noised")
     placing: PlacingConfig = PlacingConfig()
     model: str | None = Field(None, description="name or folder; the bundled one if omitted")
     generator_cases: tuple[str, ...] = Field(
